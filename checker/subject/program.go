@@ -1,0 +1,290 @@
+package subject
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"time"
+
+	"jwtworkshop/lessons"
+)
+
+// startTime is how long a lesson's program may take to call back.
+const startTime = 10 * time.Second
+
+// A program is a lesson's program that runs beside the grader and does what it
+// says over a control connection (see lessons.Command).
+type program struct {
+	path string
+
+	mu  sync.Mutex // one command at a time
+	run *run       // nil where none is running
+}
+
+// A run is one process of the program.
+type run struct {
+	cmd    *exec.Cmd
+	conn   net.Conn
+	in     *json.Decoder
+	out    *json.Encoder
+	output *tail
+	gone   chan struct{} // closed when the process has ended
+}
+
+// Program returns the subject that runs the program at path. It is started
+// when it is needed, and again if it dies or hangs.
+func Program(path string) Subject { return &program{path: path} }
+
+func (p *program) Shared() bool { return false }
+
+func (p *program) Close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.end()
+	return nil
+}
+
+func (p *program) end() {
+	if p.run == nil {
+		return
+	}
+	p.run.conn.Close() // a lesson's program ends when its grader hangs up
+	p.run.cmd.Process.Kill()
+	<-p.run.gone
+	p.run = nil
+}
+
+// Fresh opens a fresh server in the program that runs. Where the last session
+// left the program dead or hanging, it is started again.
+func (p *program) Fresh(ctx context.Context, s lessons.Settings) (*Session, error) {
+	p.mu.Lock()
+	if p.run != nil && p.run.ended() {
+		p.end()
+	}
+	if p.run == nil {
+		r, err := start(ctx, p.path)
+		if err != nil {
+			p.mu.Unlock()
+			return nil, err
+		}
+		p.run = r
+	}
+	p.mu.Unlock()
+	session, err := open(ctx, p, lessons.Command{Settings: s})
+	if err != nil {
+		return nil, err
+	}
+	session.output = p.output
+	return session, nil
+}
+
+func (p *program) output() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.run == nil {
+		return ""
+	}
+	return p.run.output.take()
+}
+
+func (p *program) do(ctx context.Context, c lessons.Command) (lessons.Reply, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.run == nil {
+		return lessons.Reply{}, &Ungradable{What: "your server is not running"}
+	}
+	stop := context.AfterFunc(ctx, func() { p.run.conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	var r lessons.Reply
+	err := p.run.out.Encode(c)
+	if err == nil {
+		err = p.run.in.Decode(&r)
+	}
+	if err == nil {
+		return r, nil
+	}
+	if ctx.Err() != nil {
+		p.end()
+		return r, hangs(ctx, "New")
+	}
+	// It hung up: it is ending, or has ended.
+	select {
+	case <-p.run.gone:
+	case <-time.After(time.Second):
+	}
+	err = p.run.obituary()
+	p.end()
+	return r, err
+}
+
+func (r *run) ended() bool {
+	select {
+	case <-r.gone:
+		return true
+	default:
+		return false
+	}
+}
+
+// obituary says how the process ended.
+func (r *run) obituary() error {
+	what := "your server's program closed its connection to the checker"
+	if r.ended() {
+		what = "your server's program ended: " + r.cmd.ProcessState.String()
+	}
+	return &Ungradable{What: what, Detail: lastWords(r.output.String())}
+}
+
+// lastWords is the end of what a program printed; of a panic's trace, the message
+// and the frame in the learner's code.
+func lastWords(output string) string {
+	for _, sign := range []string{"panic: ", "fatal error: "} {
+		if i := strings.LastIndex(output, sign); i >= 0 {
+			first, _, _ := strings.Cut(output[i:], "\n")
+			if m := learnersFrame.FindStringSubmatch(output[i:]); m != nil {
+				return first + "\n" + SourceLine(m[1], m[3])
+			}
+			return first
+		}
+	}
+	lines := strings.Split(strings.TrimSpace(output), "\n")
+	return strings.Join(lines[max(0, len(lines)-10):], "\n")
+}
+
+// start runs the program and waits until it has called back.
+func start(ctx context.Context, path string) (*run, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, &Ungradable{What: "no port to listen on: " + err.Error()}
+	}
+	defer listener.Close()
+	token := rand.Text()
+	r := &run{cmd: exec.Command(path), output: &tail{}, gone: make(chan struct{})}
+	r.cmd.Env = append(os.Environ(), lessons.ControlEnv+"=tcp:"+listener.Addr().String(), lessons.TokenEnv+"="+token)
+	r.cmd.Stdout, r.cmd.Stderr = r.output, r.output
+	r.cmd.WaitDelay = time.Second
+	if err := r.cmd.Start(); err != nil {
+		return nil, &Ungradable{What: "your server's program cannot be started: " + err.Error()}
+	}
+	go func() {
+		r.cmd.Wait()
+		close(r.gone)
+		listener.Close()
+	}()
+	ctx, cancel := context.WithTimeout(ctx, startTime)
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { listener.Close() })()
+	for {
+		conn, err := listener.Accept()
+		if err != nil {
+			break
+		}
+		if r.greet(conn, token) {
+			return r, nil
+		}
+		conn.Close()
+	}
+	if ctx.Err() == nil && r.ended() {
+		return nil, &Ungradable{What: "your server's program ended before it served: " + r.cmd.ProcessState.String(), Detail: lastWords(r.output.String())}
+	}
+	r.cmd.Process.Kill()
+	<-r.gone
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return nil, &Ungradable{What: "your server's program does not start: main does not reach lessons.Serve", Detail: lastWords(r.output.String())}
+	}
+	return nil, ctx.Err()
+}
+
+// greet takes the connection if the first thing that it says is the token.
+func (r *run) greet(conn net.Conn, token string) bool {
+	conn.SetDeadline(time.Now().Add(startTime))
+	in := json.NewDecoder(conn)
+	var said string
+	if err := in.Decode(&said); err != nil || subtle.ConstantTimeCompare([]byte(said), []byte(token)) != 1 {
+		return false
+	}
+	conn.SetDeadline(time.Time{})
+	r.conn, r.in, r.out = conn, in, json.NewEncoder(conn)
+	return true
+}
+
+// A tail keeps the end of what is written to it.
+type tail struct {
+	mu   sync.Mutex
+	text []byte
+}
+
+const tailBytes = 64 << 10
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.text = append(t.text, p...)
+	if over := len(t.text) - tailBytes; over > 0 {
+		t.text = append(t.text[:0], t.text[over:]...)
+	}
+	return len(p), nil
+}
+
+func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return string(t.text)
+}
+
+// take returns what there is and forgets it.
+func (t *tail) take() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := string(t.text)
+	t.text = nil
+	return s
+}
+
+// A BuildError is what the compiler said.
+type BuildError struct {
+	Package string
+	Output  string // as go build printed it, paths relative to the module
+}
+
+func (e *BuildError) Error() string { return e.Package + " does not compile\n" + e.Output }
+
+// ErrNoGo means that there is no go command to build with.
+var ErrNoGo = errors.New("the go command was not found: install Go (https://go.dev/dl) and see that it is on your PATH")
+
+// Build compiles a package of the module at root to the file out. It returns a
+// [*BuildError] where the code is at fault, and [ErrNoGo]. Flags, such as -race,
+// go to go build.
+func Build(ctx context.Context, root, pkg, out string, flags ...string) error {
+	// Debug information is most of the linking, and nobody debugs this binary;
+	// the traces of panics do without it.
+	args := append([]string{"build", "-ldflags=-s -w", "-o", out}, flags...)
+	cmd := exec.CommandContext(ctx, "go", append(args, pkg)...)
+	cmd.Dir = root
+	var output bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &output, &output
+	err := cmd.Run()
+	if errors.Is(err, exec.ErrNotFound) {
+		return ErrNoGo
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return &BuildError{Package: pkg, Output: output.String()}
+	}
+	if err != nil {
+		return fmt.Errorf("go build %s: %w", pkg, err)
+	}
+	return nil
+}

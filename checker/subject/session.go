@@ -1,0 +1,390 @@
+package subject
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"jwtworkshop/checker/forge"
+	"jwtworkshop/checker/probe"
+	"jwtworkshop/lessons"
+)
+
+// A Session is one server under test and the words in which a step talks to it.
+// A word that cannot be carried out ends the step: by a failure of the server's,
+// by [*Unavailable], or by [*Ungradable].
+type Session struct {
+	Settings lessons.Settings // what the server was configured with
+
+	ctx    context.Context
+	client *probe.Client
+	bench  bench         // nil at a URL
+	target *Target       // nil elsewhere
+	output func() string // what the program printed meanwhile; nil where nobody knows
+
+	mu       sync.Mutex
+	now      time.Time
+	advanced time.Duration
+	users    int      // how many of the target's were given out
+	secrets  []string // what no answer may hold
+}
+
+// A User can log in.
+type User struct {
+	ID       int // 0 where it is not known
+	Username string
+	Password string
+}
+
+// Cosmo is in every database.
+func (s *Session) Cosmo() User { return User{ID: 1, Username: "cosmo", Password: "space-corgi"} }
+
+// NewUser returns somebody who is not cosmo and whom no other step knows.
+func (s *Session) NewUser(t require.TestingT) User {
+	if s.target != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.users >= len(s.target.Users) {
+			s.unavailable("it needs %s besides cosmo: name them with --user name:password", people(s.users+1))
+		}
+		s.users++
+		return s.target.Users[s.users-1]
+	}
+	names := []string{"ada", "grace", "alan", "radia", "linus", "katherine", "margaret", "barbara"}
+	name := names[number(int64(len(names)))] + "-" + strings.ToLower(rand.Text()[:5])
+	return s.AddUser(t, name, "pw-"+rand.Text()[:16])
+}
+
+func people(n int) string {
+	if n == 1 {
+		return "a user"
+	}
+	return fmt.Sprintf("%d users", n)
+}
+
+// AddUser inserts a user of that name and password.
+func (s *Session) AddUser(t require.TestingT, username, password string) User {
+	r := s.command("a user of its own choice", lessons.Command{Op: lessons.OpAddUser, Username: username, Password: password})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.secrets = append(s.secrets, r.Hash)
+	return User{ID: r.UserID, Username: username, Password: password}
+}
+
+// DeleteUser removes a user from the server's database.
+func (s *Session) DeleteUser(t require.TestingT, u User) {
+	s.command("a user deleted from the database", lessons.Command{Op: lessons.OpDeleteUser, Username: u.Username})
+}
+
+// Visits is how many dashboards were shown so far.
+func (s *Session) Visits(t require.TestingT) int {
+	return s.command("a look behind the answers", lessons.Command{Op: lessons.OpReport}).Visits
+}
+
+// Controlled tells whether the server is one that we started: its users, its
+// clock and its side effects are at our disposal.
+func (s *Session) Controlled() bool { return s.bench != nil }
+
+// Hashes are the password hashes that no answer may hold, as far as known.
+func (s *Session) Hashes() []string { return s.secrets }
+
+// Secret is the key that signs the server's tokens.
+func (s *Session) Secret(t require.TestingT) []byte {
+	if len(s.Settings.Secret) == 0 {
+		s.unavailable("it needs the server's secret: give it with --secret")
+	}
+	return s.Settings.Secret
+}
+
+// Now is the server's clock.
+func (s *Session) Now() time.Time {
+	if s.target != nil {
+		return time.Now()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.now
+}
+
+// Advance lets time pass on the server's clock; at a URL it really does.
+func (s *Session) Advance(t require.TestingT, by time.Duration) {
+	if s.target != nil {
+		if by > s.target.Patience {
+			s.unavailable("%v would have to pass, and --patience is %v", by, s.target.Patience)
+		}
+		select {
+		case <-time.After(by):
+		case <-s.ctx.Done():
+			panic(s.ctx.Err())
+		}
+	} else {
+		s.command("", lessons.Command{Op: lessons.OpAdvance, By: by})
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now = s.now.Add(by)
+	s.advanced += by
+}
+
+// Advanced is how much time the step has let pass.
+func (s *Session) Advanced() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.advanced
+}
+
+// Log returns the exchanges so far.
+func (s *Session) Log() []*probe.Exchange { return s.client.Log() }
+
+// Printed is what the server's program printed since it was last asked, "" where
+// nobody knows.
+func (s *Session) Printed() string {
+	if s.output == nil {
+		return ""
+	}
+	return s.output()
+}
+
+// End drops the connections.
+func (s *Session) End() { s.client.Close() }
+
+func (s *Session) unavailable(format string, args ...any) {
+	panic(&Unavailable{Reason: fmt.Sprintf(format, args...)})
+}
+
+// command needs a server that we control.
+func (s *Session) command(what string, c lessons.Command) lessons.Reply {
+	if s.bench == nil {
+		s.unavailable("it needs %s, which a URL cannot give", what)
+	}
+	r, err := s.bench.do(s.ctx, c)
+	if err == nil && r.Error != "" {
+		err = fmt.Errorf("the checker's own command failed: %s: %s", c.Op, r.Error)
+	}
+	if err != nil {
+		panic(err)
+	}
+	return r
+}
+
+// An Option changes a request before it is sent.
+type Option func(*probe.Request)
+
+// Bearer sends the token as RFC 6750 §2.1 says.
+func Bearer(token probe.Token) Option {
+	return Authorization("Bearer "+token.Raw, token)
+}
+
+// Authorization sends that very header; token says what is in it.
+func Authorization(header string, token probe.Token) Option {
+	return func(r *probe.Request) {
+		r.Header["Authorization"] = []string{header}
+		r.Token = token
+	}
+}
+
+// Header sends one more header.
+func Header(name, value string) Option {
+	return func(r *probe.Request) { r.Header.Add(name, value) }
+}
+
+// Body sends these bytes as JSON.
+func Body(raw string) Option {
+	return func(r *probe.Request) {
+		r.Body = []byte(raw)
+		r.Header.Set("Content-Type", "application/json")
+	}
+}
+
+// JSON sends a value as JSON.
+func JSON(v any) Option {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // a value that a step wrote
+	}
+	return Body(string(raw))
+}
+
+// Request makes a request, to be sent later or by many at once.
+func Request(method, path string, options ...Option) probe.Request {
+	r := probe.Request{Method: method, Path: path, Header: http.Header{}}
+	for _, o := range options {
+		o(&r)
+	}
+	return r
+}
+
+// Get sends a GET request.
+func (s *Session) Get(t require.TestingT, path string, options ...Option) *Answer {
+	return s.Do(t, Request(http.MethodGet, path, options...))
+}
+
+// Post sends a POST request.
+func (s *Session) Post(t require.TestingT, path string, options ...Option) *Answer {
+	return s.Do(t, Request(http.MethodPost, path, options...))
+}
+
+// Do sends a request and returns the answer. No answer is a failure.
+func (s *Session) Do(t require.TestingT, r probe.Request) *Answer {
+	e, err := s.send(r)
+	if err != nil {
+		s.noAnswer(t, e, err)
+	}
+	return &Answer{Exchange: e}
+}
+
+// remotePatience is how long a server at a URL may take for one answer.
+const remotePatience = 10 * time.Second
+
+func (s *Session) send(r probe.Request) (*probe.Exchange, error) {
+	ctx := s.ctx
+	if s.target != nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, remotePatience)
+		defer cancel()
+	}
+	return s.client.Do(ctx, r, s.Now())
+}
+
+// Together sends requests at the same time and returns their answers in the
+// order of the requests.
+func (s *Session) Together(t require.TestingT, requests []probe.Request) []*Answer {
+	answers := make([]*Answer, len(requests))
+	errs := make([]error, len(requests))
+	start := make(chan struct{})
+	var wg sync.WaitGroup
+	for i, r := range requests {
+		wg.Go(func() {
+			<-start
+			var e *probe.Exchange
+			e, errs[i] = s.send(r)
+			answers[i] = &Answer{Exchange: e}
+		})
+	}
+	close(start)
+	wg.Wait()
+	for i, err := range errs {
+		if err != nil {
+			s.noAnswer(t, answers[i].Exchange, err)
+		}
+	}
+	return answers
+}
+
+// noAnswer finds out why no answer came. A handler that panics has answered
+// wrongly; a server that hangs or dies cannot be graded.
+func (s *Session) noAnswer(t require.TestingT, e *probe.Exchange, err error) {
+	if s.ctx.Err() != nil {
+		panic(hangs(s.ctx, e.Method+" "+e.Path))
+	}
+	if s.bench == nil {
+		panic(&Ungradable{What: fmt.Sprintf("%s did not answer %s %s: %v", e.Base, e.Method, e.Path, rootCause(err))})
+	}
+	r, died := s.bench.do(s.ctx, lessons.Command{Op: lessons.OpReport})
+	if died != nil {
+		panic(died)
+	}
+	if len(r.Panics) > 0 {
+		p := r.Panics[len(r.Panics)-1]
+		probe.Fail(t, &probe.Failure{Claim: "your server panicked on " + p.In, Sent: e, Want: "an answer, whatever a client sends", Got: Frame(p)})
+	}
+	probe.Fail(t, &probe.Failure{Claim: "your server closed the connection without an answer", Sent: e, Want: "an answer, whatever a client sends", Got: rootCause(err).Error()})
+}
+
+func rootCause(err error) error {
+	for {
+		inner := errors.Unwrap(err)
+		if inner == nil {
+			return err
+		}
+		err = inner
+	}
+}
+
+// Tokens are what a login or a refresh gave.
+type Tokens struct {
+	User    User
+	Access  probe.Token
+	Refresh probe.Token // empty before lesson 05
+}
+
+// Credentials is the body of a login.
+func (u User) Credentials() Option {
+	return JSON(map[string]string{"username": u.Username, "password": u.Password})
+}
+
+// Login logs a user in and returns the tokens. No access token is a failure.
+func (s *Session) Login(t require.TestingT, u User) Tokens {
+	return s.tokens(t, s.Post(t, "/login", u.Credentials()), u, "/login")
+}
+
+// LoginBoth is Login where a refresh token is due, too.
+func (s *Session) LoginBoth(t require.TestingT, u User) Tokens {
+	a := s.Post(t, "/login", u.Credentials())
+	got := s.tokens(t, a, u, "/login")
+	if got.Refresh.Raw == "" {
+		a.fail(t, "/login gave no refresh token", `200 {"access_token":…,"refresh_token":…}`)
+	}
+	return got
+}
+
+// Refresh sends a refresh token to /refresh and returns the tokens that are good
+// from now on: the new access token, and the new refresh token or, where there
+// is none, the old one.
+func (s *Session) Refresh(t require.TestingT, old Tokens) Tokens {
+	got := s.tokens(t, s.Post(t, "/refresh", Bearer(old.Refresh)), old.User, "/refresh")
+	if got.Refresh.Raw == "" {
+		got.Refresh = old.Refresh
+	}
+	return got
+}
+
+func (s *Session) tokens(t require.TestingT, a *Answer, u User, from string) Tokens {
+	a.Is(t, http.StatusOK, fmt.Sprintf("%s of %s did not succeed", from, u.Username))
+	token := func(field, what string) probe.Token {
+		return probe.Token{Raw: a.Text(field), What: fmt.Sprintf("the %s token that %s gave %s", what, from, u.Username)}
+	}
+	got := Tokens{User: u, Access: token("access_token", "access"), Refresh: token("refresh_token", "refresh")}
+	if got.Access.Raw == "" {
+		a.fail(t, from+" gave no access token", `200 {"access_token":…}`)
+	}
+	return got
+}
+
+// Decode takes an access token apart. What is no JWT is a failure.
+func (s *Session) Decode(t require.TestingT, token probe.Token) forge.Token {
+	f, err := forge.Decode(token.Raw)
+	if err != nil {
+		probe.Fail(t, &probe.Failure{Claim: "the access token is not a JWT", Sent: s.last(), Want: "three base64url parts with dots between them (RFC 7519 §3)", Got: err.Error()})
+	}
+	return f
+}
+
+// last is the exchange that ended last.
+func (s *Session) last() *probe.Exchange {
+	if log := s.client.Log(); len(log) > 0 {
+		return log[len(log)-1]
+	}
+	return nil
+}
+
+// Fail ends the step with a failure that the last exchange shows.
+func (s *Session) Fail(t require.TestingT, claim, want, got string) {
+	probe.Fail(t, &probe.Failure{Claim: claim, Sent: s.last(), Want: want, Got: got})
+}
+
+// NeedsSetting returns a setting of the server's, which at a URL has to be named.
+func (s *Session) NeedsSetting(value, what, flag string) string {
+	if value == "" {
+		s.unavailable("it needs %s: give it with %s", what, flag)
+	}
+	return value
+}

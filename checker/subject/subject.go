@@ -1,0 +1,189 @@
+// Package subject holds a server under test: in this process, as a program that
+// was built for it, or at a URL. A [Session] is one fresh server and the words
+// in which a step talks to it; the words are the same for all three.
+package subject
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"math/big"
+	"os"
+	"regexp"
+	"strings"
+	"time"
+
+	"jwtworkshop/checker/probe"
+	"jwtworkshop/lessons"
+	"jwtworkshop/mockdb"
+)
+
+// A Subject is a server that can be had afresh, time and again.
+type Subject interface {
+	// Fresh starts a server with nothing of the last one left in it and returns
+	// a session with it. It returns an [*Ungradable] where that cannot be done.
+	// The session ends at the next Fresh, or with its context.
+	Fresh(ctx context.Context, s lessons.Settings) (*Session, error)
+
+	// Shared tells whether sessions may overlap because they all talk to one
+	// server anyway.
+	Shared() bool
+
+	// Close ends the server and what belongs to it.
+	Close() error
+}
+
+// An Ungradable says why there can be no verdict: the server does not build, does
+// not start, hangs or dies. It is not the answer to any question, so it is no
+// failure either.
+type Ungradable struct {
+	What   string // "your server hangs"
+	Detail string // the compiler's or the program's own words, of several lines
+}
+
+func (u *Ungradable) Error() string {
+	if u.Detail == "" {
+		return u.What
+	}
+	return u.What + "\n" + u.Detail
+}
+
+// An Unavailable says what a step needs and this subject cannot give, such as
+// deleting a user behind a URL.
+type Unavailable struct{ Reason string }
+
+func (u *Unavailable) Error() string { return u.Reason }
+
+// Settings returns what a grader configures a server of the lesson with: a
+// random secret, issuer and audience, and lifetimes a little off the usual ones,
+// so that what is written into the code shows.
+func Settings(l lessons.Lesson) lessons.Settings {
+	s := l.Settings()
+	s.Start = time.Now().UTC().Truncate(time.Second).Add(1000*time.Hour + time.Duration(number(1e6))*time.Second)
+	s.Secret = make([]byte, 48)
+	rand.Read(s.Secret)
+	name := strings.ToLower(rand.Text()[:8])
+	s.Issuer = "https://issuer-" + name + ".example"
+	s.Audience = "https://api-" + name + ".example"
+	scale := func(d time.Duration) time.Duration { return d / 20 * time.Duration(17+number(7)) }
+	s.AccessTTL, s.FreshFor = scale(s.AccessTTL), scale(s.FreshFor)
+	s.RefreshTTL = max(scale(s.RefreshTTL), s.AccessTTL)
+	s.HashCost = mockdb.Cheap
+	return s
+}
+
+// number is random, from 0 to n-1.
+func number(n int64) int64 {
+	v, err := rand.Int(rand.Reader, big.NewInt(n))
+	if err != nil {
+		panic(err) // crypto/rand never fails
+	}
+	return v.Int64()
+}
+
+// bench is what the two subjects with a control have in common.
+type bench interface {
+	do(context.Context, lessons.Command) (lessons.Reply, error)
+}
+
+// open starts a fresh server on a bench.
+func open(ctx context.Context, b bench, c lessons.Command) (*Session, error) {
+	c.Op = lessons.OpOpen
+	r, err := b.do(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	if len(r.Panics) > 0 {
+		return nil, &Ungradable{What: "your server does not start: New panics", Detail: Frame(r.Panics[0])}
+	}
+	if r.Error != "" {
+		return nil, &Ungradable{What: "your server does not start: " + r.Error}
+	}
+	return &Session{
+		Settings: c.Settings,
+		ctx:      ctx, bench: b, now: c.Settings.Start,
+		client: probe.NewClient(r.Network, r.Addr, ""),
+	}, nil
+}
+
+// inProcess serves New in the process that grades: for go test and its debugger.
+type inProcess struct{ bench *lessons.Bench }
+
+// InProcess returns the subject that runs a learner's New in this process.
+func InProcess(n lessons.New) Subject { return &inProcess{&lessons.Bench{New: n}} }
+
+func (p *inProcess) do(ctx context.Context, c lessons.Command) (lessons.Reply, error) {
+	done := make(chan lessons.Reply, 1)
+	go func() { done <- p.bench.Do(c) }()
+	select {
+	case r := <-done:
+		return r, nil
+	case <-ctx.Done():
+		return lessons.Reply{}, hangs(ctx, "New")
+	}
+}
+
+func (p *inProcess) Fresh(ctx context.Context, s lessons.Settings) (*Session, error) {
+	return open(ctx, p, lessons.Command{Settings: s})
+}
+
+func (p *inProcess) Shared() bool { return false }
+
+func (p *inProcess) Close() error {
+	p.bench.Close()
+	return nil
+}
+
+// hangs is what there is to say when a step's time has run out.
+func hangs(ctx context.Context, in string) error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return &Ungradable{What: fmt.Sprintf("your server hangs: no answer in time from %s", in)}
+	}
+	return ctx.Err()
+}
+
+// learnersFrame finds a frame of the code that a learner writes in a Go stack.
+var learnersFrame = regexp.MustCompile(`(?m)^\t(.*[/\\](?:lessons|solutions)[/\\]\d\d-[^/\\]+[/\\]([^/\\]+\.go)):(\d+)`)
+
+// Frame is a panic in two lines: what it said, and where in the learner's code.
+func Frame(p lessons.Panic) string {
+	text := "panic: " + p.Value
+	if m := learnersFrame.FindStringSubmatch(p.Stack); m != nil {
+		text += "\n" + SourceLine(m[1], m[3])
+	}
+	return text
+}
+
+// SourceLine is "lessons/05-refresh/login.go:33: " and the line of code there.
+func SourceLine(file, line string) string {
+	short := file
+	if at := strings.LastIndexAny(file, `/\`); at >= 0 {
+		if dir := strings.LastIndexAny(file[:at], `/\`); dir >= 0 {
+			if top := strings.LastIndexAny(file[:dir], `/\`); top >= 0 {
+				short = strings.ReplaceAll(file[top+1:], `\`, "/")
+			}
+		}
+	}
+	text := short + ":" + line
+	if code := lineOf(file, line); code != "" {
+		text += ": " + code
+	}
+	return text
+}
+
+func lineOf(file, line string) string {
+	source, err := os.ReadFile(file)
+	if err != nil {
+		return ""
+	}
+	var n int
+	if _, err := fmt.Sscan(line, &n); err != nil {
+		return ""
+	}
+	lines := strings.Split(string(source), "\n")
+	if n < 1 || n > len(lines) {
+		return ""
+	}
+	return strings.TrimSpace(lines[n-1])
+}

@@ -1,0 +1,44 @@
+package subject
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"time"
+
+	"jwtworkshop/checker/probe"
+	"jwtworkshop/lessons"
+)
+
+// A Target is a server that is listening already, in whatever language, and what
+// is known of it.
+type Target struct {
+	URL      string
+	Settings lessons.Settings // as far as known; empty strings and zero times are not
+	Users    []User           // besides cosmo
+	Patience time.Duration    // the longest that one step may wait on the real clock
+}
+
+type remote struct{ target Target }
+
+// URL returns the subject of a server that is listening already. It cannot be
+// had afresh, its clock is the real one, and its users are those that it has.
+// It returns an error where the URL is none.
+func URL(t Target) (Subject, error) {
+	u, err := url.Parse(t.URL)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		return nil, fmt.Errorf("%q is not the URL of a server, such as http://localhost:5000", t.URL)
+	}
+	return &remote{t}, nil
+}
+
+func (r *remote) Fresh(ctx context.Context, _ lessons.Settings) (*Session, error) {
+	return &Session{
+		Settings: r.target.Settings,
+		ctx:      ctx, target: &r.target, now: time.Now(),
+		client: probe.NewClient("", "", r.target.URL),
+	}, nil
+}
+
+func (r *remote) Shared() bool { return true }
+func (r *remote) Close() error { return nil }

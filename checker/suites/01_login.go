@@ -1,0 +1,295 @@
+package suites
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"jwtworkshop/checker/grade"
+	"jwtworkshop/checker/subject"
+	"jwtworkshop/lessons"
+	"jwtworkshop/mockdb"
+)
+
+const badLogin = "Bad username or password"
+
+// canLogIn is the control of a refused login: the right one succeeds.
+func canLogIn(t require.TestingT, s *subject.Session, u subject.User) {
+	s.Post(t, "/login", u.Credentials()).Is(t, http.StatusOK, u.Username+" cannot log in with the right password")
+}
+
+// refusedLogin wants the refusal of a login.
+func refusedLogin(t require.TestingT, s *subject.Session, u subject.User, claim string) *subject.Answer {
+	a := s.Post(t, "/login", u.Credentials()).Is(t, http.StatusUnauthorized, claim)
+	return a.Has(t, "error", badLogin, "a refused login is not answered as it should be")
+}
+
+func (c credentials) option() subject.Option { return subject.JSON(map[string]any(c)) }
+
+// credentials are the body of a login that a step gets wrong on purpose.
+type credentials map[string]any
+
+func login() []grade.Step {
+	return []grade.Step{
+		{
+			ID: "login-returns-id-and-username", Task: 1,
+			Title: "POST /login with the right password answers 200 and who it was",
+			Why:   "Everything in this workshop begins with a server that knows who is talking to it.",
+			Ref:   "RFC 9110 §15.3.1 (200 OK)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				a := s.Post(t, "/login", s.Cosmo().Credentials()).Is(t, http.StatusOK, "cosmo cannot log in with the right password")
+				a.JSONBody(t, "the answer to a login is not JSON")
+				a.Has(t, "id", 1, "the answer to a login has the wrong id")
+				a.Has(t, "username", "cosmo", "the answer to a login has the wrong username")
+			},
+		},
+		{
+			ID: "login-works-for-every-user", Task: 1, Needs: []string{"login-returns-id-and-username"},
+			Title: "Every user of the database can log in, with their own password only",
+			Why:   "A name or a password that is written into the code is a back door for whoever reads the code (CWE-798).",
+			Ref:   "OWASP ASVS 5.0 §6.3.2 (no default accounts)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				u := s.NewUser(t)
+				a := s.Post(t, "/login", u.Credentials()).Is(t, http.StatusOK, "somebody who is not cosmo cannot log in")
+				a.Has(t, "username", u.Username, "the answer to a login names somebody else")
+				if u.ID != 0 {
+					a.Has(t, "id", u.ID, "the answer to a login has somebody else's id")
+				}
+				s.Post(t, "/login", subject.User{Username: u.Username, Password: s.Cosmo().Password}.Credentials()).
+					Is(t, http.StatusUnauthorized, "cosmo's password opens somebody else's account")
+			},
+		},
+		{
+			ID: "malformed-body-is-a-bad-request", Task: 2,
+			Title: "What is no JSON object is answered 400",
+			Why:   "A handler that ignores the error goes on with empty strings; one that does not expect it answers 500 and wakes somebody up.",
+			Ref:   "RFC 9110 §15.5.1 (400 Bad Request)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				canLogIn(t, s, s.Cosmo())
+				for _, body := range []string{`{"username":`, ``, `null`, `[]`, `"cosmo"`, `42`, `cosmo:space-corgi`} {
+					s.Post(t, "/login", subject.Body(body)).
+						Is(t, http.StatusBadRequest, "a body that is no JSON object is not a bad request").
+						HasSome(t, "error", "a bad request is not answered in the shape of a login error")
+				}
+			},
+		},
+		{
+			ID: "missing-field-is-named", Task: 2,
+			Title: "A missing field is answered 400 and named",
+			Why:   "A missing password that becomes an empty one is a login attempt that nobody made; a client that is not told which field is missing can only guess.",
+			Ref:   "OWASP ASVS 5.0 §2.2.1 (input validation)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				canLogIn(t, s, s.Cosmo())
+				badField(t, s, credentials{"username": "cosmo"}, "password", "a login without a password is not refused as such")
+				badField(t, s, credentials{"password": "space-corgi"}, "username", "a login without a username is not refused as such")
+				a := s.Post(t, "/login", credentials{}.option())
+				a.Is(t, http.StatusBadRequest, "an empty object is not a bad request").HasSome(t, "error", "a bad request is not answered in the shape of a login error")
+			},
+		},
+		{
+			ID: "empty-field-is-named", Task: 2,
+			Title: "An empty field is answered 400 and named",
+			Why:   "An LDAP directory takes a name with an empty password for a bind without authentication, and reports success: applications that trusted it let everybody in (RFC 4513 §5.1.2).",
+			Ref:   "OWASP ASVS 5.0 §2.2.1 (input validation)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				canLogIn(t, s, s.Cosmo())
+				badField(t, s, credentials{"username": "cosmo", "password": ""}, "password", "an empty password is not refused as such")
+				badField(t, s, credentials{"username": "", "password": "space-corgi"}, "username", "an empty username is not refused as such")
+			},
+		},
+		{
+			ID: "mistyped-field-is-named", Task: 2,
+			Title: "A field of the wrong type is answered 400 and named",
+			Why:   "Loosely typed backends have compared true, 0 or {\"$ne\": \"\"} with a password and found them equal.",
+			Ref:   "OWASP ASVS 5.0 §2.2.1 (input validation)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				canLogIn(t, s, s.Cosmo())
+				for _, wrong := range []any{42, true, []string{"space-corgi"}, map[string]string{"$ne": ""}, nil} {
+					badField(t, s, credentials{"username": "cosmo", "password": wrong}, "password", "a password that is no string is not refused as such")
+				}
+				badField(t, s, credentials{"username": 1, "password": "space-corgi"}, "username", "a username that is no string is not refused as such")
+			},
+		},
+		{
+			ID: "oversized-body-is-refused", Task: 2,
+			Title: "A body over 1 MiB is answered 413",
+			Why:   "A server that reads whatever it is sent can be sent all the memory it has.",
+			Ref:   "RFC 9110 §15.5.14 (413 Content Too Large)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				canLogIn(t, s, s.Cosmo())
+				big := fmt.Sprintf(`{"username":"cosmo","password":%q}`, strings.Repeat("a", 1<<20+64<<10))
+				r := subject.Request(http.MethodPost, "/login", subject.Body(big))
+				s.Do(t, r).Is(t, http.StatusRequestEntityTooLarge, "a body of more than 1 MiB is read")
+				r.Stream = true
+				s.Do(t, r).Is(t, http.StatusRequestEntityTooLarge, "a body of more than 1 MiB is read where the client does not say its length")
+				canLogIn(t, s, s.Cosmo())
+			},
+		},
+		{
+			ID: "other-methods-are-not-allowed", Task: 2,
+			Title: "/login answers 405 to everything but POST",
+			Why:   "A login by GET puts the password into the URL, and so into every log on the way.",
+			Ref:   "RFC 9110 §15.5.6 (405 Method Not Allowed)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				cosmo := s.Cosmo()
+				canLogIn(t, s, cosmo)
+				for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+					s.Do(t, subject.Request(method, "/login?username=cosmo&password=space-corgi", cosmo.Credentials())).
+						Is(t, http.StatusMethodNotAllowed, method+" /login is not refused")
+				}
+			},
+		},
+		{
+			ID: "wrong-password-is-refused", Task: 3,
+			Title: "A wrong password is answered 401",
+			Why:   "This is the whole point of a password.",
+			Ref:   "RFC 9110 §15.5.2 (401 Unauthorized)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				cosmo := s.Cosmo()
+				canLogIn(t, s, cosmo)
+				cosmo.Password = "space-cat"
+				refusedLogin(t, s, cosmo, "a wrong password is accepted").JSONBody(t, "a refused login is not answered in JSON")
+			},
+		},
+		{
+			ID: "unknown-user-looks-like-wrong-password", Task: 3, Needs: []string{"wrong-password-is-refused"},
+			Title: "An unknown user and a wrong password get the same answer",
+			Why:   "\"No such user\" tells whoever asks which e-mail addresses have an account here: a list to sell, and to phish.",
+			Ref:   "OWASP Authentication Cheat Sheet (Authentication and Error Messages)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				canLogIn(t, s, s.Cosmo())
+				known := s.Post(t, "/login", subject.User{Username: "cosmo", Password: "space-cat"}.Credentials())
+				unknown := s.Post(t, "/login", subject.User{Username: "laika-" + known.Method, Password: "space-cat"}.Credentials())
+				unknown.Is(t, known.Status, "an unknown user is told apart by the status")
+				unknown.Has(t, "error", known.Field("error"), "an unknown user is told apart by the message")
+				if string(known.ReplyBody) != string(unknown.ReplyBody) {
+					s.Fail(t, "an unknown user is told apart by the body", known.Summary(), unknown.Summary())
+				}
+			},
+		},
+		{
+			ID: "unknown-user-takes-as-long", Task: 3, Needs: []string{"unknown-user-looks-like-wrong-password"},
+			Title: "An unknown user is refused after as much work as a known one",
+			Why:   "Checking a hash takes milliseconds, not checking one takes none: the clock tells what the message hides (CVE-2016-6210, OpenSSH).",
+			Ref:   "OWASP Authentication Cheat Sheet (Authentication and Error Messages)",
+			Set:   func(c *lessons.Settings) { c.HashCost = mockdb.Cost{Memory: 2 << 10, Time: 1, Threads: 1} },
+			Check: func(t require.TestingT, s *subject.Session) {
+				canLogIn(t, s, s.Cosmo())
+				// The fastest of some tells how much work there is: other load on
+				// the machine only ever adds to it.
+				const pairs, tries, limit = 6, 3, 5
+				var known, unknown time.Duration
+				for range tries {
+					var k, u []time.Duration
+					for i := range pairs {
+						k = append(k, s.Post(t, "/login", subject.User{Username: "cosmo", Password: fmt.Sprint("wrong", i)}.Credentials()).Took)
+						u = append(u, s.Post(t, "/login", subject.User{Username: fmt.Sprint("nobody", i), Password: fmt.Sprint("wrong", i)}.Credentials()).Took)
+					}
+					known, unknown = slices.Min(k), slices.Min(u)
+					if known < limit*unknown && unknown < limit*known {
+						return
+					}
+				}
+				s.Fail(t, "the time of the answer tells whether a user exists",
+					"about the same time for a user who exists and one who does not",
+					fmt.Sprintf("%v for cosmo with a wrong password, %v for a user who does not exist", known.Round(10*time.Microsecond), unknown.Round(10*time.Microsecond)))
+			},
+		},
+		{
+			ID: "whole-password-counts", Task: 3, Needs: []string{"wrong-password-is-refused"},
+			Title: "Case, spaces and a trailing zero byte count",
+			Why:   "Each change that a server makes to a password before it checks it is a password that was never chosen and works. PBKDF2 and scrypt pad with zero bytes: to them the last one here is the right one.",
+			Ref:   "NIST SP 800-63B-4 §3.1.1.2 (verify the entire password)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				cosmo := s.Cosmo()
+				canLogIn(t, s, cosmo)
+				for _, wrong := range []struct{ password, how string }{
+					{"Space-Corgi", "in another case"}, {" space-corgi", "with a space before it"}, {"space-corgi ", "with a space after it"},
+					{"space-corgi\x00", "with a zero byte after it"}, {"space-corg", "without its last letter"}, {"space-corgi!", "with more after it"},
+				} {
+					refusedLogin(t, s, subject.User{Username: "cosmo", Password: wrong.password}, "the password is accepted "+wrong.how)
+				}
+			},
+		},
+		{
+			ID: "long-password-counts-to-the-end", Task: 3, Needs: []string{"wrong-password-is-refused"},
+			Title: "The 73rd byte of a password counts",
+			Why:   "bcrypt reads 72 bytes. Okta put the user's name before the password and lost the password: a long name alone opened the account (2024).",
+			Ref:   "OWASP Password Storage Cheat Sheet (Input Limits of bcrypt)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				long := strings.Repeat("correct-horse-", 7) // 98 bytes
+				u := s.AddUser(t, s.NewUser(t).Username+"-long", long)
+				canLogIn(t, s, u)
+				for _, at := range []int{len(long) - 1, 72} {
+					u.Password = long[:at] + "#" + long[at+1:]
+					refusedLogin(t, s, u, fmt.Sprintf("a password whose byte %d is wrong is accepted", at+1))
+				}
+				u.Password = long[:72]
+				refusedLogin(t, s, u, "the first 72 bytes of a password are accepted for all of it")
+			},
+		},
+		{
+			ID: "username-means-one-user", Task: 3,
+			Title: "A name in another case is the same user everywhere, or nobody",
+			Why:   "Folded for the look-up and not for the answer, \"Cosmo\" passes cosmo's password and is another person to everything behind it.",
+			Ref:   "RFC 8265 §3 (usernames: compared in one way everywhere)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				u := s.NewUser(t)
+				right := s.Post(t, "/login", u.Credentials()).Is(t, http.StatusOK, u.Username+" cannot log in with the right password")
+				shout := subject.User{Username: strings.ToUpper(u.Username), Password: u.Password}
+				if shout.Username == u.Username {
+					return
+				}
+				a := s.Post(t, "/login", shout.Credentials()).
+					Is(t, http.StatusOK, "a username in another case is neither the user's nor a stranger's", http.StatusUnauthorized)
+				if a.Status == http.StatusUnauthorized {
+					return
+				}
+				if identity(right) != identity(a) {
+					s.Fail(t, fmt.Sprintf("%s and %s are one user to the password and two to the answer", u.Username, shout.Username), right.Summary(), a.Summary())
+				}
+			},
+		},
+		{
+			ID: "no-answer-holds-a-password", Task: 3,
+			Title: "No answer of /login holds a password or a hash",
+			Why:   "What is in an answer is in the client's log, the proxy's, and the crash report. A hash can be guessed at home, a billion times a second.",
+			Ref:   "OWASP ASVS 5.0 §15.3.1 (only the fields that are needed)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				u := s.NewUser(t)
+				secrets := append(s.Hashes(), u.Password, "argon2id")
+				s.Post(t, "/login", u.Credentials()).Is(t, http.StatusOK, u.Username+" cannot log in with the right password").
+					Hides(t, "the answer to a login holds the password or its hash", secrets...)
+				s.Post(t, "/login", subject.User{Username: u.Username, Password: "typo-" + u.Password}.Credentials()).
+					Hides(t, "a refused login is answered with the password that was tried, or a hash", secrets...)
+				for _, c := range []credentials{
+					{"username": u.Username, "password": []string{u.Password}},
+					{"username": 7, "password": u.Password},
+					{"username": "", "password": u.Password},
+				} {
+					s.Post(t, "/login", c.option()).Hides(t, "a bad request is answered with the password that was in it", secrets...)
+				}
+				s.Post(t, "/login", subject.Body(`{"password":"`+u.Password+`"`)).Hides(t, "a bad request is answered with the password that was in it", secrets...)
+			},
+		},
+	}
+}
+
+func badField(t require.TestingT, s *subject.Session, c credentials, field, claim string) {
+	s.Post(t, "/login", c.option()).
+		Is(t, http.StatusBadRequest, claim).
+		HasObject(t, "error", field, "a bad request does not name the field that is wrong")
+}
+
+// identity is whom the answer to a login speaks of: the fields of lesson 01, or
+// the sub of the token.
+func identity(a *subject.Answer) string {
+	if raw := a.Text("access_token"); raw != "" {
+		return subjectOf(raw)
+	}
+	return fmt.Sprint(a.Field("id"), a.Field("username"))
+}

@@ -1,0 +1,291 @@
+package suites
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"jwtworkshop/checker/forge"
+	"jwtworkshop/checker/grade"
+	"jwtworkshop/checker/subject"
+	"jwtworkshop/lessons"
+)
+
+// betweenLives is when the access token has expired and the refresh token has not.
+func betweenLives(c lessons.Settings) time.Duration {
+	return c.AccessTTL + (c.RefreshTTL-c.AccessTTL)/4
+}
+
+func pastRefresh(c lessons.Settings) time.Duration { return c.RefreshTTL + leeway + time.Second }
+
+func beforeRefresh(c lessons.Settings) time.Duration { return max(0, c.RefreshTTL-2*time.Second) }
+
+// aMoment is long enough for a new token to have a later exp.
+func aMoment(c lessons.Settings) time.Duration {
+	return max(time.Second, c.AccessTTL/2).Truncate(time.Second)
+}
+
+// refreshing logs somebody in, shows that the refresh token works, and returns
+// the tokens that are good afterwards.
+func refreshing(t require.TestingT, s *subject.Session, u subject.User) subject.Tokens {
+	return s.Refresh(t, s.LoginBoth(t, u))
+}
+
+// noRefresh wants /refresh to refuse a token.
+func noRefresh(t require.TestingT, s *subject.Session, claim string, options ...subject.Option) *subject.Answer {
+	a := s.Post(t, "/refresh", options...).Refused(t, claim)
+	return a.HasNone(t, "access_token", "a refusal of /refresh carries a token")
+}
+
+func refresh() []grade.Step {
+	return []grade.Step{
+		{
+			ID: "login-returns-both-tokens", Task: 1, Needs: []string{"login-returns-an-access-token"},
+			Title: "/login answers with an access token and a refresh token",
+			Why:   "The one is short-lived and shown at every request; the other is long-lived and shown at one place only.",
+			Ref:   "RFC 6749 §1.5 (refresh token) and §5.1",
+			Check: func(t require.TestingT, s *subject.Session) {
+				for _, u := range []subject.User{s.Cosmo(), s.NewUser(t)} {
+					got := s.LoginBoth(t, u)
+					if got.Access.Raw == got.Refresh.Raw {
+						s.Fail(t, "the refresh token is the access token", "two different tokens", "the same one twice")
+					}
+					opens(t, s, got.Access)
+				}
+			},
+		},
+		{
+			ID: "refresh-token-is-refused-at-the-doors", Task: 1, Needs: []string{"login-returns-both-tokens", "missing-token-is-refused"},
+			Title: "A refresh token opens neither /profile nor /dashboard",
+			Why:   "Who steals the long-lived token could use it as an access token for as long as it lives (OFBIZ-13493).",
+			Ref:   "RFC 8725 §3.11 (explicit typing) and §2.8 (cross-JWT confusion)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				got := s.LoginBoth(t, s.Cosmo())
+				opens(t, s, got.Access)
+				stayShut(t, s, got.Refresh, "a refresh token opened %s")
+			},
+		},
+		{
+			ID: "refresh-returns-an-access-token", Task: 2, Needs: []string{"login-returns-both-tokens"},
+			Title: "POST /refresh with the refresh token answers 200 and an access token that works",
+			Why:   "The user stays logged in, and the password stays out of the browser's memory.",
+			Ref:   "RFC 6749 §6 (refreshing an access token)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				for _, u := range []subject.User{s.Cosmo(), s.NewUser(t)} {
+					got := s.LoginBoth(t, u)
+					a := s.Post(t, "/refresh", subject.Bearer(got.Refresh)).Is(t, http.StatusOK, "a good refresh token is refused")
+					a.JSONBody(t, "/refresh is not answered in JSON").HasSome(t, "access_token", "/refresh gave no access token")
+					fresh := forged(a.Text("access_token"), "the access token that /refresh gave "+u.Username)
+					if fresh.Raw == got.Access.Raw || fresh.Raw == got.Refresh.Raw {
+						s.Fail(t, "/refresh gives back a token that there was already", "a new access token", "an old one")
+					}
+					own(t, s.Get(t, "/profile", subject.Bearer(fresh)), u)
+					own(t, s.Get(t, "/dashboard", subject.Bearer(fresh)), u)
+				}
+			},
+		},
+		{
+			ID: "refreshed-token-is-like-the-first", Task: 2, Needs: []string{"refresh-returns-an-access-token", "access-token-lives-its-ttl"},
+			Title: "The new access token says what the first one said, and lives AccessTTL from now",
+			Why:   "A second place that makes tokens is a second place to forget iss, aud or exp.",
+			Ref:   "RFC 9068 §2.2 (data structure)",
+			Takes: aMoment,
+			Check: func(t require.TestingT, s *subject.Session) {
+				got := s.LoginBoth(t, s.Cosmo())
+				first := s.Decode(t, got.Access)
+				s.Advance(t, aMoment(s.Settings))
+				second := s.Decode(t, s.Refresh(t, got).Access)
+				wantLife(t, s, second, s.Settings.AccessTTL, "the refreshed access token does not live AccessTTL from now")
+				for _, claim := range []string{"sub", "iss", "aud"} {
+					if show(first.Claims[claim]) != show(second.Claims[claim]) {
+						s.Fail(t, claim+" changes when a token is refreshed", `"`+claim+`":`+show(first.Claims[claim]), `"`+claim+`":`+show(second.Claims[claim]))
+					}
+				}
+				if second.Text("jti") == "" || second.Text("jti") == first.Text("jti") {
+					s.Fail(t, "the refreshed token has no jti of its own", `"jti": another one`, `"jti":`+show(second.Claims["jti"]))
+				}
+				if secret := s.Settings.Secret; len(secret) > 0 && !second.Verifies(secret) {
+					s.Fail(t, "the refreshed token is not signed with the configured secret", "a signature that verifies under it", "one that does not")
+				}
+			},
+		},
+		{
+			ID: "new-access-token-expires-later", Task: 2, Needs: []string{"refresh-returns-an-access-token"},
+			Title: "The new access token expires later than the old one",
+			Why:   "A refresh that copies the old exp renews nothing: the user is logged out on time, politely.",
+			Ref:   "RFC 6749 §1.5 (refresh token)",
+			Takes: aMoment,
+			Check: func(t require.TestingT, s *subject.Session) {
+				got := s.LoginBoth(t, s.Cosmo())
+				old, _ := s.Decode(t, got.Access).Time("exp")
+				s.Advance(t, aMoment(s.Settings))
+				fresh := s.Decode(t, s.Refresh(t, got).Access)
+				if exp, ok := fresh.Time("exp"); !ok || !exp.After(old) {
+					s.Fail(t, "the refreshed access token does not expire later than the old one", "an exp after "+old.UTC().Format(time.DateTime), `"exp":`+show(fresh.Claims["exp"]))
+				}
+			},
+		},
+		{
+			ID: "refresh-works-after-the-access-token", Task: 2, Needs: []string{"refresh-returns-an-access-token"},
+			Title: "/refresh needs no living access token",
+			Why:   "It is when the access token has expired that a client comes here. Behind the guard of the access token nobody could.",
+			Ref:   "RFC 6749 §1.5 (refresh token, figure 2)",
+			Takes: betweenLives,
+			Check: func(t require.TestingT, s *subject.Session) {
+				u := s.Cosmo()
+				got := s.LoginBoth(t, u)
+				s.Advance(t, betweenLives(s.Settings))
+				if betweenLives(s.Settings) > s.Settings.AccessTTL+leeway {
+					s.Get(t, "/profile", subject.Bearer(got.Access)).Is(t, http.StatusUnauthorized, "an expired access token opens /profile")
+				}
+				a := s.Post(t, "/refresh", subject.Bearer(got.Refresh)).Is(t, http.StatusOK, "a good refresh token is refused once the access token has expired")
+				own(t, s.Get(t, "/profile", subject.Bearer(forged(a.Text("access_token"), "the access token that /refresh gave "+u.Username))), u)
+			},
+		},
+		{
+			ID: "refresh-token-lives-its-ttl", Task: 2, Needs: []string{"refresh-returns-an-access-token"},
+			Title: "A refresh token works until RefreshTTL is over",
+			Why:   "A refresh token that dies with the access token saves nobody a login.",
+			Ref:   "RFC 6749 §1.5 (refresh token)",
+			Takes: beforeRefresh,
+			Check: func(t require.TestingT, s *subject.Session) {
+				got := s.LoginBoth(t, s.Cosmo())
+				s.Advance(t, beforeRefresh(s.Settings))
+				s.Post(t, "/refresh", subject.Bearer(got.Refresh)).Is(t, http.StatusOK, "a refresh token is refused before RefreshTTL is over")
+			},
+		},
+		{
+			ID: "refresh-answer-is-not-cacheable", Task: 2, Needs: []string{"refresh-returns-an-access-token"},
+			Title: "The answer of /refresh has Cache-Control: no-store",
+			Why:   "Whoever finds the answer in a cache is logged in.",
+			Ref:   "RFC 6749 §5.1 (Cache-Control: no-store)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				got := s.LoginBoth(t, s.Cosmo())
+				s.Post(t, "/refresh", subject.Bearer(got.Refresh)).Is(t, http.StatusOK, "a good refresh token is refused").
+					NoStore(t, "an answer that carries a token may be cached")
+			},
+		},
+		{
+			ID: "user-comes-from-the-refresh-token", Task: 2, Needs: []string{"refresh-returns-an-access-token"},
+			Title: "The new token is for the user of the refresh token, whoever else is named",
+			Why:   "If the name is taken from the expired access token beside it, Tom refreshes himself into Jerry (WebGoat, JWT refresh).",
+			Ref:   "RFC 6749 §10.4 (refresh tokens)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				tom, jerry := s.Cosmo(), s.NewUser(t)
+				jerrys := s.LoginBoth(t, jerry)
+				for _, way := range []subject.Option{
+					subject.JSON(map[string]any{"access_token": jerrys.Access.Raw, "username": jerry.Username, "user": jerry.Username, "sub": jerry.Username}),
+					subject.Header("X-Access-Token", jerrys.Access.Raw),
+					subject.Header("X-User", jerry.Username),
+					subject.Header("Cookie", "access_token="+jerrys.Access.Raw+"; username="+jerry.Username),
+				} {
+					a := s.Post(t, "/refresh?username="+jerry.Username, subject.Bearer(s.LoginBoth(t, tom).Refresh), way).
+						Is(t, http.StatusOK, "a good refresh token is refused", http.StatusBadRequest)
+					if a.Status == http.StatusOK {
+						own(t, s.Get(t, "/profile", subject.Bearer(forged(a.Text("access_token"), "what /refresh gave "+tom.Username+", who named "+jerry.Username+" beside his refresh token"))), tom)
+					}
+				}
+			},
+		},
+		{
+			ID: "refresh-without-a-token-is-refused", Task: 3, Needs: []string{"refresh-returns-an-access-token"},
+			Title: `/refresh without a token: 401 {"msg":"` + missingHeader + `"}`,
+			Why:   "A token service that gives to whoever brings nothing is a login without a password.",
+			Ref:   "RFC 6750 §3 (WWW-Authenticate)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				refreshing(t, s, s.Cosmo())
+				s.Post(t, "/refresh").RefusedSaying(t, missingHeader, "/refresh gives a token to whoever brings none").
+					Challenges(t, "", "a 401 carries no Bearer challenge")
+				noRefresh(t, s, "/refresh takes a name for a token", subject.JSON(map[string]string{"username": "cosmo"}))
+			},
+		},
+		{
+			ID: "refresh-token-in-the-query-is-refused", Task: 3, Needs: []string{"refresh-without-a-token-is-refused"},
+			Title: "A refresh token in the query refreshes nothing",
+			Why:   "A URL is in every log on the way, and this token lives long.",
+			Ref:   "RFC 9700 §4.3.2 (no tokens in URLs)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				got := refreshing(t, s, s.Cosmo())
+				for _, name := range []string{"refresh_token", "token", "jwt"} {
+					s.Post(t, "/refresh?"+name+"="+got.Refresh.Raw).Refused(t, "/refresh takes a token from the query")
+				}
+			},
+		},
+		{
+			ID: "refresh-is-by-post-only", Task: 3, Needs: []string{"refresh-returns-an-access-token"},
+			Title: "GET /refresh gives no token",
+			Why:   "GET is for reading: browsers prefetch it, proxies repeat it, links trigger it.",
+			Ref:   "RFC 9110 §9.2.1 (safe methods)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				got := refreshing(t, s, s.Cosmo())
+				for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPut, http.MethodDelete} {
+					a := s.Do(t, subject.Request(method, "/refresh", subject.Bearer(got.Refresh)))
+					if a.Status < 400 || a.Status >= 500 {
+						s.Fail(t, method+" /refresh is not refused", probe405, a.Summary())
+					}
+				}
+			},
+		},
+		{
+			ID: "access-token-is-refused-at-refresh", Task: 3, Needs: []string{"refresh-returns-an-access-token"},
+			Title: "An access token is refused at /refresh",
+			Why:   "An access token that can refresh itself never dies: fifteen minutes of a thief become a year.",
+			Ref:   "RFC 8725 §3.11 (explicit typing) and §2.8 (cross-JWT confusion)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				noRefresh(t, s, "/refresh takes an access token", subject.Bearer(s.LoginBoth(t, s.Cosmo()).Access))
+				noRefresh(t, s, "/refresh takes an access token that came from a refresh", subject.Bearer(refreshing(t, s, s.Cosmo()).Access))
+			},
+		},
+		{
+			ID: "tampered-refresh-token-is-refused", Task: 3, Needs: []string{"refresh-returns-an-access-token"},
+			Title: "A refresh token that was changed or forged is refused",
+			Why:   "One verification per route, or the second is the one that is forgotten.",
+			Ref:   "RFC 6749 §10.4 (refresh tokens cannot be generated, modified or guessed)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				got := refreshing(t, s, s.Cosmo())
+				raw := got.Refresh.Raw
+				claim := "/refresh takes a refresh token that was changed"
+				noRefresh(t, s, claim, subject.Bearer(forged(forge.Tamper(raw), "with one character changed")))
+				noRefresh(t, s, claim, subject.Bearer(forged(raw[:len(raw)-4], "without its end")))
+				noRefresh(t, s, claim, subject.Bearer(forged("x"+raw, "with a character before it")))
+				if honest, err := forge.Decode(raw); err == nil {
+					claim = "/refresh takes a refresh token that was forged"
+					noRefresh(t, s, claim, subject.Bearer(forged(forge.TamperSignature(raw), "with a changed signature")))
+					noRefresh(t, s, claim, subject.Bearer(forged(forge.ReplacePayload(raw, honest.With("sub", "grace").Claims), "with another sub")))
+					noRefresh(t, s, claim, subject.Bearer(forged(honest.Sign("none", nil), "with alg none")))
+					noRefresh(t, s, claim, subject.Bearer(forged(honest.Sign(honest.Alg(), nil), "signed with the empty key")))
+					noRefresh(t, s, claim, subject.Bearer(forged(honest.Sign(honest.Alg(), []byte("secret")), "signed with another key")))
+				}
+			},
+		},
+		{
+			ID: "expired-refresh-token-is-refused", Task: 3, Needs: []string{"refresh-token-lives-its-ttl"},
+			Title: "A refresh token is refused after RefreshTTL",
+			Why:   "The longest-lived key to the account must not be an eternal one.",
+			Ref:   "RFC 9700 §4.14.2 (refresh tokens expire)",
+			Takes: pastRefresh,
+			Check: func(t require.TestingT, s *subject.Session) {
+				got := refreshing(t, s, s.Cosmo())
+				s.Advance(t, pastRefresh(s.Settings))
+				noRefresh(t, s, "/refresh takes an expired refresh token", subject.Bearer(got.Refresh))
+				refreshing(t, s, s.Cosmo())
+			},
+		},
+		{
+			ID: "deleted-user-cannot-refresh", Task: 3, Needs: []string{"refresh-returns-an-access-token"},
+			Title: "The refresh token of a user who no longer exists is refused",
+			Why:   "Otherwise an account that was closed goes on giving itself new tokens.",
+			Ref:   "OWASP ASVS 5.0 §7.4.2 (end all sessions of a deleted user)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				stays, goes := s.NewUser(t), s.NewUser(t)
+				staying, going := refreshing(t, s, stays), refreshing(t, s, goes)
+				s.DeleteUser(t, goes)
+				noRefresh(t, s, "/refresh gives a token to a user who no longer exists", subject.Bearer(going.Refresh))
+				s.Refresh(t, staying)
+			},
+		},
+	}
+}
+
+const probe405 = "405 Method Not Allowed, or 404"

@@ -1,0 +1,242 @@
+package lessons
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"time"
+
+	"jwtworkshop/mockdb"
+)
+
+// Settings are the part of a [Config] that can be said in words: what a grader
+// chooses for a server, and a person by flags.
+type Settings struct {
+	Start      time.Time // what the clock says at first
+	Secret     []byte
+	Issuer     string
+	Audience   string
+	AccessTTL  time.Duration
+	RefreshTTL time.Duration
+	FreshFor   time.Duration
+	SessionTTL time.Duration
+	HashCost   mockdb.Cost
+}
+
+// Config returns the configuration of a server with a database of its own.
+func (s Settings) Config(now func() time.Time) Config {
+	return Config{
+		DB: mockdb.New(s.HashCost), Now: now,
+		Secret: s.Secret, Issuer: s.Issuer, Audience: s.Audience,
+		AccessTTL: s.AccessTTL, RefreshTTL: s.RefreshTTL, FreshFor: s.FreshFor, SessionTTL: s.SessionTTL,
+		CountVisit: func(string) {},
+		Log:        slog.New(slog.DiscardHandler),
+	}
+}
+
+// A Command is what a grader may ask of a [Bench].
+type Command struct {
+	Op       string // one of the Op constants
+	Settings Settings
+	Listen   string        // OpOpen: a folder for a unix socket; empty is loopback TCP
+	By       time.Duration // OpAdvance
+	Username string        // OpAddUser, OpDeleteUser
+	Password string        // OpAddUser
+}
+
+// What a [Command] can ask.
+const (
+	OpOpen       = "open"        // close the server there is and start a fresh one
+	OpAdvance    = "advance"     // move its clock
+	OpAddUser    = "add-user"    // insert a user
+	OpDeleteUser = "delete-user" // remove one
+	OpReport     = "report"      // what happened behind the server's answers
+)
+
+// A Reply answers a [Command].
+type Reply struct {
+	Error   string // the command could not be carried out
+	Network string // OpOpen: "tcp" or "unix", where the server listens
+	Addr    string // OpOpen
+	UserID  int    // OpAddUser
+	Hash    string // OpAddUser: the stored hash, which no answer may hold
+	Visits  int    // OpReport: dashboards shown
+	Panics  []Panic
+}
+
+// A Panic of the learner's code.
+type Panic struct {
+	Value string // what it said
+	Stack string // debug.Stack at that point
+	In    string // the request, or "New"
+}
+
+// A Bench runs a learner's server for a grader: a fresh one at each [OpOpen],
+// on a clock that moves only when it is told to. One server lives at a time, so
+// code that keeps its state in package variables is served as well as any.
+type Bench struct {
+	New New
+
+	mu     sync.Mutex
+	clock  time.Time
+	db     *mockdb.DB
+	http   *http.Server
+	visits int
+	panics []Panic
+}
+
+// Do carries out one command. Commands are carried out one at a time.
+func (b *Bench) Do(c Command) Reply {
+	switch c.Op {
+	case OpOpen:
+		return b.open(c)
+	case OpAdvance:
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.clock = b.clock.Add(c.By)
+		return Reply{}
+	case OpAddUser:
+		u, err := b.db.Add(c.Username, c.Password)
+		return Reply{UserID: u.ID, Hash: u.PasswordHash, Error: message(err)}
+	case OpDeleteUser:
+		return Reply{Error: message(b.db.Delete(c.Username))}
+	case OpReport:
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return Reply{Visits: b.visits, Panics: b.panics}
+	}
+	return Reply{Error: fmt.Sprintf("unknown command %q", c.Op)}
+}
+
+func message(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+// Close ends the server that is running, if one is.
+func (b *Bench) Close() {
+	if b.http != nil {
+		b.http.Close()
+		b.http = nil
+	}
+}
+
+func (b *Bench) open(c Command) (r Reply) {
+	b.Close()
+	b.mu.Lock()
+	b.clock, b.visits, b.panics = c.Settings.Start, 0, nil
+	b.mu.Unlock()
+
+	cfg := c.Settings.Config(b.now)
+	cfg.CountVisit = func(string) {
+		b.mu.Lock()
+		b.visits++
+		b.mu.Unlock()
+		// Others may go first: a handler that keeps its user in a place which it
+		// shares with them is likelier to be found out.
+		for range 20 {
+			runtime.Gosched()
+		}
+	}
+	if err := cfg.Validate(); err != nil {
+		return Reply{Error: err.Error()}
+	}
+	b.db = cfg.DB
+
+	defer func() {
+		if v := recover(); v != nil {
+			r = Reply{Panics: []Panic{{Value: fmt.Sprint(v), Stack: string(debug.Stack()), In: "New"}}}
+		}
+	}()
+	handler := b.New(cfg)
+	if handler == nil {
+		return Reply{Error: "New returned no handler"}
+	}
+	l, err := listen(c.Listen)
+	if err != nil {
+		return Reply{Error: err.Error()}
+	}
+	b.http = &http.Server{Handler: b.watch(handler), ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
+	go b.http.Serve(l)
+	return Reply{Network: l.Addr().Network(), Addr: l.Addr().String()}
+}
+
+func (b *Bench) now() time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.clock
+}
+
+// watch notes a panic of the handler before net/http cuts the connection.
+func (b *Bench) watch(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			v := recover()
+			if v == nil {
+				return
+			}
+			if v != http.ErrAbortHandler {
+				p := Panic{Value: fmt.Sprint(v), Stack: string(debug.Stack()), In: r.Method + " " + r.URL.Path}
+				b.mu.Lock()
+				b.panics = append(b.panics, p)
+				b.mu.Unlock()
+			}
+			panic(http.ErrAbortHandler)
+		}()
+		next.ServeHTTP(w, r)
+	})
+}
+
+func listen(folder string) (net.Listener, error) {
+	if folder == "" {
+		return net.Listen("tcp", "127.0.0.1:0")
+	}
+	f, err := os.MkdirTemp(folder, "s")
+	if err != nil {
+		return nil, err
+	}
+	return net.Listen("unix", filepath.Join(f, "http"))
+}
+
+// The environment of a lesson's program that a grader has started. A person's
+// run has neither; the program then serves on the real clock.
+const (
+	ControlEnv = "WORKSHOP_CONTROL" // where the grader listens: "tcp:127.0.0.1:4711" or "unix:/run/x"
+	TokenEnv   = "WORKSHOP_TOKEN"   // said once, first, to prove who is calling
+)
+
+// serveControl calls the grader back and does what it says until it hangs up.
+// One JSON value each way, in turn: the token first, then [Command] and [Reply].
+func serveControl(target, token string, newServer New) error {
+	network, addr, _ := strings.Cut(target, ":")
+	conn, err := net.Dial(network, addr)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	in, out := json.NewDecoder(conn), json.NewEncoder(conn)
+	if err := out.Encode(token); err != nil {
+		return err
+	}
+	b := &Bench{New: newServer}
+	defer b.Close()
+	for {
+		var c Command
+		if err := in.Decode(&c); err != nil {
+			return nil // the grader is done with us, or gone
+		}
+		if err := out.Encode(b.Do(c)); err != nil {
+			return nil
+		}
+	}
+}

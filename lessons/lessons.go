@@ -1,0 +1,157 @@
+// Package lessons is what every lesson is given: the ordered list of lessons and
+// their texts, the [Config] a server is built from, and [Serve], the main
+// function of them all.
+package lessons
+
+import (
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+
+	"jwtworkshop/mockdb"
+)
+
+// New is what a learner writes: the server, built from what it is given.
+type New func(Config) http.Handler
+
+// A Config is all that a server is given. A server reads no environment, no
+// flag and no other clock.
+type Config struct {
+	DB  *mockdb.DB       // the users, and from lesson 06 on their sessions
+	Now func() time.Time // the clock; time.Now is not yours to call
+
+	Secret   []byte // signs the tokens; at least 32 bytes (RFC 7518 §3.2)
+	Issuer   string // the "iss" of your tokens: who issued them
+	Audience string // the "aud" of your tokens: whom they are for
+
+	AccessTTL  time.Duration // how long an access token lives
+	RefreshTTL time.Duration // how long a refresh token lives
+	FreshFor   time.Duration // how long a login counts as fresh (lesson 07)
+	SessionTTL time.Duration // the absolute end of a session (lesson 08)
+
+	CountVisit func(username string) // notes that the dashboard was shown (lesson 03)
+	Log        *slog.Logger          // for a person to read; never a password or a token
+}
+
+// minSecret is in bytes: as many bits as the hash of HS256 has (RFC 7518 §3.2,
+// RFC 8725 §3.5).
+const minSecret = 32
+
+// Validate returns an error of one line where the configuration is unsafe: a
+// secret shorter than 32 bytes, a lifetime that is zero or negative, a refresh
+// token that dies before the access token, a session that ends before either.
+func (c Config) Validate() error {
+	if len(c.Secret) < minSecret {
+		return fmt.Errorf("the secret has %d bytes; HS256 wants at least %d (RFC 7518 §3.2)", len(c.Secret), minSecret)
+	}
+	for _, life := range []struct {
+		name string
+		ttl  time.Duration
+	}{
+		{"access token", c.AccessTTL}, {"refresh token", c.RefreshTTL},
+		{"freshness", c.FreshFor}, {"session", c.SessionTTL},
+	} {
+		if life.ttl <= 0 {
+			return fmt.Errorf("the lifetime of the %s is %v; it must be more than zero", life.name, life.ttl)
+		}
+	}
+	if c.RefreshTTL < c.AccessTTL {
+		return fmt.Errorf("the refresh token (%v) dies before the access token (%v) that it is to renew", c.RefreshTTL, c.AccessTTL)
+	}
+	if c.SessionTTL < c.RefreshTTL {
+		return fmt.Errorf("the session (%v) ends before its refresh token (%v)", c.SessionTTL, c.RefreshTTL)
+	}
+	return nil
+}
+
+// A Lesson is one folder of lessons/ and its twin under solutions/.
+type Lesson struct {
+	ID      string        // "05-refresh", the folder's name
+	Title   string        // "Refresh"
+	Aim     string        // what the server can do afterwards, in a sentence
+	Minutes int           // about how long it takes
+	Edit    []string      // the files that the learner edits; all others are given
+	Access  time.Duration // AccessTTL unless set
+	Refresh time.Duration // RefreshTTL unless set
+}
+
+// All returns the lessons in their order.
+func All() []Lesson {
+	return []Lesson{
+		{ID: "01-login", Title: "Log in", Minutes: 30,
+			Aim:  "check a name and a password without telling an attacker anything",
+			Edit: []string{"login.go"}},
+		{ID: "02-access-token", Title: "The access token", Minutes: 30,
+			Aim:  "answer a login with a signed JWT",
+			Edit: []string{"token.go"}},
+		{ID: "03-protect", Title: "Protect", Minutes: 40,
+			Aim:  "open /profile and /dashboard to the bearer of a token, and to nobody else",
+			Edit: []string{"token.go", "protect.go"}},
+		{ID: "04-expiry", Title: "Expiry", Minutes: 25,
+			Aim:  "let access tokens die after 15 minutes",
+			Edit: []string{"token.go"}},
+		{ID: "05-refresh", Title: "Refresh", Minutes: 35,
+			Aim:  "stay logged in without the password: a refresh token and POST /refresh",
+			Edit: []string{"token.go", "refresh.go"}},
+	}
+}
+
+// Number is 5 for "05-refresh".
+func (l Lesson) Number() int {
+	n, _ := strconv.Atoi(l.ID[:2])
+	return n
+}
+
+// Settings returns the lifetimes of a server of this lesson unless somebody
+// sets others: 15 minutes and 1 hour, later lessons longer.
+func (l Lesson) Settings() Settings {
+	s := Settings{
+		Issuer: "https://workshop.example", Audience: "https://api.workshop.example",
+		AccessTTL: 15 * time.Minute, RefreshTTL: time.Hour,
+		FreshFor: 5 * time.Minute, SessionTTL: 7 * 24 * time.Hour,
+		HashCost: mockdb.OWASP,
+	}
+	if l.Access > 0 {
+		s.AccessTTL = l.Access
+	}
+	if l.Refresh > 0 {
+		s.RefreshTTL = l.Refresh
+	}
+	return s
+}
+
+// ErrUnknown is returned, wrapped, by [Find].
+var ErrUnknown = errors.New("no such lesson")
+
+// Find returns the lesson of that name: its ID, its number ("5" or "05"), or
+// the path of its folder. Otherwise it returns [ErrUnknown].
+func Find(name string) (Lesson, error) {
+	clean := path.Base(strings.ReplaceAll(strings.TrimSpace(name), `\`, "/"))
+	number, err := strconv.Atoi(clean)
+	for _, l := range All() {
+		if l.ID == clean || err == nil && l.Number() == number {
+			return l, nil
+		}
+	}
+	return Lesson{}, fmt.Errorf("%w: %q", ErrUnknown, name)
+}
+
+//go:embed */README.md */hints.md */*.svg
+var texts embed.FS
+
+// Texts returns the folder of a lesson as it is embedded: README.md, hints.md
+// and the pictures, not the code.
+func (l Lesson) Texts() fs.FS {
+	sub, err := fs.Sub(texts, l.ID)
+	if err != nil {
+		panic(err) // the ID of a lesson is a valid path
+	}
+	return sub
+}

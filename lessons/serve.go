@@ -1,0 +1,146 @@
+package lessons
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"path"
+	"runtime/debug"
+	"syscall"
+	"time"
+)
+
+// Serve is the main function of every lesson. For a person it serves what
+// newServer builds on the real clock until Ctrl-C; -h lists the flags. Started
+// by a grader it does what the grader says (see [Bench]). It does not return.
+func Serve(newServer New) {
+	if target := os.Getenv(ControlEnv); target != "" {
+		token := os.Getenv(TokenEnv)
+		os.Unsetenv(ControlEnv)
+		os.Unsetenv(TokenEnv)
+		if err := serveControl(target, token, newServer); err != nil {
+			fmt.Fprintln(os.Stderr, "no grader answers:", err)
+			os.Exit(2)
+		}
+		os.Exit(0)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	err := serve(ctx, thisLesson(), newServer, os.Args[1:], os.Stderr)
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
+	os.Exit(0)
+}
+
+// thisLesson is the lesson whose program is running, by the path of its package.
+func thisLesson() Lesson {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		if l, err := Find(path.Base(info.Path)); err == nil {
+			return l
+		}
+	}
+	return All()[0]
+}
+
+// serve runs a person's server until ctx ends. Errors are of one line.
+func serve(ctx context.Context, l Lesson, newServer New, args []string, out io.Writer) error {
+	s := l.Settings()
+	flags := flag.NewFlagSet(l.ID, flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	addr := flags.String("addr", "127.0.0.1:8080", "listen on `host:port`")
+	secret := flags.String("secret", "", "sign tokens with this, at least 32 bytes (fresh and random unless given)")
+	flags.StringVar(&s.Issuer, "issuer", s.Issuer, "the iss of the tokens")
+	flags.StringVar(&s.Audience, "audience", s.Audience, "the aud of the tokens")
+	flags.DurationVar(&s.AccessTTL, "access-ttl", s.AccessTTL, "how long an access token lives")
+	flags.DurationVar(&s.RefreshTTL, "refresh-ttl", s.RefreshTTL, "how long a refresh token lives")
+	flags.DurationVar(&s.FreshFor, "fresh-for", s.FreshFor, "how long a login counts as fresh")
+	flags.DurationVar(&s.SessionTTL, "session-ttl", s.SessionTTL, "when a session ends for good")
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		flags.SetOutput(out)
+		flags.PrintDefaults()
+		return err
+	} else if err != nil {
+		return fmt.Errorf("%w: see -h", err)
+	}
+	if flags.NArg() > 0 {
+		return fmt.Errorf("unknown argument %q: see -h", flags.Arg(0))
+	}
+	s.Secret = []byte(*secret)
+	if *secret == "" {
+		s.Secret = []byte(rand.Text() + rand.Text())
+	}
+
+	log := slog.New(slog.NewTextHandler(out, nil))
+	cfg := s.Config(time.Now)
+	cfg.Log = log
+	cfg.CountVisit = func(username string) { log.Info("dashboard shown", "to", username) }
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", *addr)
+	if err != nil {
+		return fmt.Errorf("cannot listen on %s (%w): is another server running there? Try -addr 127.0.0.1:8081", *addr, err)
+	}
+	fmt.Fprintf(out, `%s · your server listens on http://%s, Ctrl-C ends it. Try, in another terminal:
+
+  curl -i http://%[2]s/login -H 'Content-Type: application/json' -d '{"username":"cosmo","password":"space-corgi"}'
+
+`, l.ID, listener.Addr())
+
+	server := &http.Server{
+		Handler:           logRequests(newServer(cfg), log),
+		ReadHeaderTimeout: 5 * time.Second,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelError),
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	select {
+	case err := <-served:
+		return err
+	case <-ctx.Done():
+	}
+	log.Info("shutting down")
+	grace, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	defer cancel()
+	if err := server.Shutdown(grace); err != nil {
+		return fmt.Errorf("requests were still running after 3 s: %w", err)
+	}
+	return nil
+}
+
+// logRequests logs method, path, status and time of each request: no header, no
+// body and no query, for those hold passwords and tokens.
+func logRequests(next http.Handler, log *slog.Logger) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		start := time.Now()
+		rec := &statusRecorder{ResponseWriter: w, status: http.StatusOK}
+		next.ServeHTTP(rec, r)
+		log.Info("request", "method", r.Method, "path", r.URL.Path, "status", rec.status, "took", time.Since(start).Round(time.Microsecond))
+	})
+}
+
+type statusRecorder struct {
+	http.ResponseWriter
+	status int
+	wrote  bool
+}
+
+func (w *statusRecorder) WriteHeader(status int) {
+	if !w.wrote {
+		w.status, w.wrote = status, true
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap lets http.ResponseController reach what is inside.
+func (w *statusRecorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
