@@ -43,7 +43,9 @@ func (s *server) login(c echo.Context) error {
 		// users for whoever has the patience to ask.
 		return c.JSON(http.StatusUnauthorized, map[string]any{"error": "Bad username or password"})
 	}
-	return s.welcome(c, user)
+	// TODO(02.1): answer with s.welcome(c, user) instead; it stands in token.go.
+	// The name as the database spells it, not as the client did.
+	return c.JSON(http.StatusOK, map[string]any{"id": user.ID, "username": user.Username})
 }
 
 // badBody answers what is no JSON object, or one with a field of a wrong type.

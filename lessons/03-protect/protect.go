@@ -3,7 +3,6 @@ package main
 
 import (
 	"net/http"
-	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -15,52 +14,25 @@ import (
 func (s *server) requireToken(verify func(raw string) (mockdb.User, error)) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
-			// Only this header: what stands in a URL ends up in logs, histories
-			// and Referer headers (RFC 6750 §5.3).
-			header := c.Request().Header.Get("Authorization")
-			if header == "" {
-				return unauthorized(c, "", "Missing Authorization Header")
-			}
-			// Cut cannot run past the end of a short header, header[7:] can.
-			scheme, raw, _ := strings.Cut(header, " ")
-			if !strings.EqualFold(scheme, "Bearer") { // any case (RFC 9110 §11.1)
-				return unauthorized(c, "", "Authorization must be a Bearer token")
-			}
-			user, err := verify(raw)
-			if err != nil {
-				// The reason stays here. It would tell a forger what to mend.
-				s.cfg.Log.Info("token refused", "reason", err)
-				return unauthorized(c, "invalid_token", "Token is not valid")
-			}
-			c.Set("user", user)
-			return next(c)
+			// TODO(03.1): take the token from the Authorization header, verify
+			// it, and keep its user with c.Set("user", …) before next.
+			// TODO(03.2): no header, or one that is no bearer token: 401.
+			// TODO(03.3): a token that verify refuses: 401, with invalid_token.
+			return c.JSON(http.StatusNotImplemented, map[string]string{"msg": "not implemented yet"})
 		}
 	}
 }
 
-// unauthorized answers 401 with the challenge that RFC 6750 §3 wants: with an
-// error code only where a token was sent. Its caller returns what it returns,
-// or the handler would run after all.
-func unauthorized(c echo.Context, code, msg string) error {
-	challenge := `Bearer realm="workshop"`
-	if code != "" {
-		challenge += `, error="` + code + `"`
-	}
-	c.Response().Header().Set("WWW-Authenticate", challenge)
-	return c.JSON(http.StatusUnauthorized, map[string]string{"msg": msg})
-}
-
-// user returns whose token opened the door: from the token alone. A name in the
-// query, the body or another header is only what somebody says.
+// user returns whose token opened the door.
 func user(c echo.Context) mockdb.User { return c.Get("user").(mockdb.User) }
 
+// TODO(03.1): answer 200 and {"id": …, "username": …} of user(c).
 func (s *server) profile(c echo.Context) error {
-	u := user(c)
-	return c.JSON(http.StatusOK, map[string]any{"id": u.ID, "username": u.Username})
+	return c.JSON(http.StatusNotImplemented, map[string]string{"msg": "not implemented yet"})
 }
 
+// TODO(03.1): count the visit with s.cfg.CountVisit, then answer 200 and a
+// {"message": …} that greets user(c) by name.
 func (s *server) dashboard(c echo.Context) error {
-	u := user(c)
-	s.cfg.CountVisit(u.Username)
-	return c.JSON(http.StatusOK, map[string]string{"message": "Welcome back, " + u.Username + "!"})
+	return c.JSON(http.StatusNotImplemented, map[string]string{"msg": "not implemented yet"})
 }

@@ -14,17 +14,15 @@ import (
 
 // accessToken returns a JWT that says who the user is, signed with our secret.
 func (s *server) accessToken(user mockdb.User) (string, error) {
-	now := s.cfg.Now()
+	// TODO(04.1): say until when the token is good: s.cfg.AccessTTL from now.
 	claims := jwt.RegisteredClaims{
 		// A client can read all of this. So: no password, no e-mail address,
 		// nothing that the bearer or a proxy's log must not know.
 		Issuer:   s.cfg.Issuer,                     // who says so
 		Subject:  user.Username,                    // about whom; a string (RFC 7519 §4.1.2)
 		Audience: jwt.ClaimStrings{s.cfg.Audience}, // to whom: a token for another API is none for ours
-		IssuedAt: jwt.NewNumericDate(now),          // when, by the clock that we were given
-		// A stolen token is good for this long and no longer.
-		ExpiresAt: jwt.NewNumericDate(now.Add(s.cfg.AccessTTL)),
-		ID:        rand.Text(), // 130 random bits: no two tokens are the same
+		IssuedAt: jwt.NewNumericDate(s.cfg.Now()),  // when, by the clock that we were given
+		ID:       rand.Text(),                      // 130 random bits: no two tokens are the same
 	}
 	// HMAC with the configured secret. One that is written into the code is
 	// known to everybody who can read the code, and cannot be changed in a hurry.
@@ -47,6 +45,9 @@ func (s *server) welcome(c echo.Context, user mockdb.User) error {
 func (s *server) verifyAccess(raw string) (mockdb.User, error) {
 	// A struct, not a map: "sub": 7 or a missing claim is an error here, and no
 	// type assertion that panics later.
+	// TODO(04.2): judge the dates by s.cfg.Now.
+	// TODO(04.3): and trust no date that is not yours: neither a missing one nor
+	// one that is too far away.
 	var claims jwt.RegisteredClaims
 	_, err := jwt.ParseWithClaims(raw, &claims, s.key,
 		// The token does not choose how it is checked: neither "none" nor
@@ -54,19 +55,10 @@ func (s *server) verifyAccess(raw string) (mockdb.User, error) {
 		jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg()}),
 		jwt.WithIssuer(s.cfg.Issuer),
 		jwt.WithAudience(s.cfg.Audience),
-		// The library checks "exp" where there is one. That there is one, we say:
-		// a token without it would live for ever.
-		jwt.WithExpirationRequired(),
-		jwt.WithTimeFunc(s.cfg.Now), // "nbf" and "exp" by our clock, with no leeway
 	)
 	if err != nil {
 		// ParseWithClaims returns a token even now. It is not to be used.
 		return mockdb.User{}, err
-	}
-	// No token of ours lives longer than AccessTTL. One that says so was not
-	// made by this code: "exp" in milliseconds lies 50,000 years ahead.
-	if claims.ExpiresAt.After(s.cfg.Now().Add(s.cfg.AccessTTL)) {
-		return mockdb.User{}, fmt.Errorf("the token lives longer than ours do")
 	}
 	// A signature says that the token was good once. Whether the user still
 	// exists, only the database knows.
