@@ -252,8 +252,9 @@ func (t *tail) take() string {
 
 // A BuildError is what the compiler said.
 type BuildError struct {
+	Root    string // the module that the paths in Output are relative to
 	Package string
-	Output  string // as go build printed it, paths relative to the module
+	Output  string // as go build printed it
 }
 
 func (e *BuildError) Error() string { return e.Package + " does not compile\n" + e.Output }
@@ -281,7 +282,7 @@ func Build(ctx context.Context, root, pkg, out string, flags ...string) error {
 	}
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
-		return &BuildError{Package: pkg, Output: output.String()}
+		return &BuildError{Root: root, Package: pkg, Output: output.String()}
 	}
 	if err != nil {
 		return fmt.Errorf("go build %s: %w", pkg, err)

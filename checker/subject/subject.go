@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"math/big"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"time"
@@ -166,13 +167,18 @@ func SourceLine(file, line string) string {
 		}
 	}
 	text := short + ":" + line
-	if code := lineOf(file, line); code != "" {
+	if code := strings.TrimSpace(Line("", file, line)); code != "" {
 		text += ": " + code
 	}
 	return text
 }
 
-func lineOf(file, line string) string {
+// Line is that line of a source file, or "" if there is none. A relative path
+// starts at root.
+func Line(root, file, line string) string {
+	if !filepath.IsAbs(file) {
+		file = filepath.Join(root, file)
+	}
 	source, err := os.ReadFile(file)
 	if err != nil {
 		return ""
@@ -185,5 +191,5 @@ func lineOf(file, line string) string {
 	if n < 1 || n > len(lines) {
 		return ""
 	}
-	return strings.TrimSpace(lines[n-1])
+	return strings.TrimRight(lines[n-1], "\r")
 }

@@ -17,6 +17,9 @@ import (
 
 const badLogin = "Bad username or password"
 
+// canLogin is the step without which no other can tell anything.
+const canLogin = "login-accepts-the-right-password"
+
 // canLogIn is the control of a refused login: the right one succeeds.
 func canLogIn(t require.TestingT, s *subject.Session, u subject.User) {
 	s.Post(t, "/login", u.Credentials()).Is(t, http.StatusOK, u.Username+" cannot log in with the right password")
@@ -36,13 +39,23 @@ type credentials map[string]any
 func login() []grade.Step {
 	return []grade.Step{
 		{
-			ID: "login-returns-id-and-username", Task: 1,
-			Title: "POST /login with the right password answers 200 and who it was",
+			ID: "login-accepts-the-right-password", Task: 1,
+			Title: "POST /login with the right password answers 200, in JSON",
 			Why:   "Everything in this workshop begins with a server that knows who is talking to it.",
 			Ref:   "RFC 9110 §15.3.1 (200 OK)",
 			Check: func(t require.TestingT, s *subject.Session) {
+				s.Post(t, "/login", s.Cosmo().Credentials()).
+					Is(t, http.StatusOK, "cosmo cannot log in with the right password").
+					JSONBody(t, "the answer to a login is not JSON")
+			},
+		},
+		{
+			ID: "login-returns-id-and-username", Task: 1, Needs: []string{canLogin},
+			Title: "The answer says who it was: id and username",
+			Why:   "A client that has to remember what name it sent shows the name as it was typed, not as it is.",
+			Ref:   "RFC 8259 §4 (JSON objects)",
+			Check: func(t require.TestingT, s *subject.Session) {
 				a := s.Post(t, "/login", s.Cosmo().Credentials()).Is(t, http.StatusOK, "cosmo cannot log in with the right password")
-				a.JSONBody(t, "the answer to a login is not JSON")
 				a.Has(t, "id", 1, "the answer to a login has the wrong id")
 				a.Has(t, "username", "cosmo", "the answer to a login has the wrong username")
 			},
@@ -64,7 +77,7 @@ func login() []grade.Step {
 			},
 		},
 		{
-			ID: "malformed-body-is-a-bad-request", Task: 2,
+			ID: "malformed-body-is-a-bad-request", Task: 2, Needs: []string{canLogin},
 			Title: "What is no JSON object is answered 400",
 			Why:   "A handler that ignores the error goes on with empty strings; one that does not expect it answers 500 and wakes somebody up.",
 			Ref:   "RFC 9110 §15.5.1 (400 Bad Request)",
@@ -78,7 +91,7 @@ func login() []grade.Step {
 			},
 		},
 		{
-			ID: "missing-field-is-named", Task: 2,
+			ID: "missing-field-is-named", Task: 2, Needs: []string{canLogin},
 			Title: "A missing field is answered 400 and named",
 			Why:   "A missing password that becomes an empty one is a login attempt that nobody made; a client that is not told which field is missing can only guess.",
 			Ref:   "OWASP ASVS 5.0 §2.2.1 (input validation)",
@@ -91,7 +104,7 @@ func login() []grade.Step {
 			},
 		},
 		{
-			ID: "empty-field-is-named", Task: 2,
+			ID: "empty-field-is-named", Task: 2, Needs: []string{canLogin},
 			Title: "An empty field is answered 400 and named",
 			Why:   "An LDAP directory takes a name with an empty password for a bind without authentication, and reports success: applications that trusted it let everybody in (RFC 4513 §5.1.2).",
 			Ref:   "OWASP ASVS 5.0 §2.2.1 (input validation)",
@@ -102,7 +115,7 @@ func login() []grade.Step {
 			},
 		},
 		{
-			ID: "mistyped-field-is-named", Task: 2,
+			ID: "mistyped-field-is-named", Task: 2, Needs: []string{canLogin},
 			Title: "A field of the wrong type is answered 400 and named",
 			Why:   "Loosely typed backends have compared true, 0 or {\"$ne\": \"\"} with a password and found them equal.",
 			Ref:   "OWASP ASVS 5.0 §2.2.1 (input validation)",
@@ -115,7 +128,7 @@ func login() []grade.Step {
 			},
 		},
 		{
-			ID: "oversized-body-is-refused", Task: 2,
+			ID: "oversized-body-is-refused", Task: 2, Needs: []string{canLogin},
 			Title: "A body over 1 MiB is answered 413",
 			Why:   "A server that reads whatever it is sent can be sent all the memory it has.",
 			Ref:   "RFC 9110 §15.5.14 (413 Content Too Large)",
@@ -130,7 +143,7 @@ func login() []grade.Step {
 			},
 		},
 		{
-			ID: "other-methods-are-not-allowed", Task: 2,
+			ID: "other-methods-are-not-allowed", Task: 2, Needs: []string{canLogin},
 			Title: "/login answers 405 to everything but POST",
 			Why:   "A login by GET puts the password into the URL, and so into every log on the way.",
 			Ref:   "RFC 9110 §15.5.6 (405 Method Not Allowed)",
@@ -144,7 +157,7 @@ func login() []grade.Step {
 			},
 		},
 		{
-			ID: "wrong-password-is-refused", Task: 3,
+			ID: "wrong-password-is-refused", Task: 3, Needs: []string{canLogin},
 			Title: "A wrong password is answered 401",
 			Why:   "This is the whole point of a password.",
 			Ref:   "RFC 9110 §15.5.2 (401 Unauthorized)",
@@ -233,7 +246,7 @@ func login() []grade.Step {
 			},
 		},
 		{
-			ID: "username-means-one-user", Task: 3,
+			ID: "username-means-one-user", Task: 3, Needs: []string{canLogin},
 			Title: "A name in another case is the same user everywhere, or nobody",
 			Why:   "Folded for the look-up and not for the answer, \"Cosmo\" passes cosmo's password and is another person to everything behind it.",
 			Ref:   "RFC 8265 §3 (usernames: compared in one way everywhere)",
@@ -255,7 +268,7 @@ func login() []grade.Step {
 			},
 		},
 		{
-			ID: "no-answer-holds-a-password", Task: 3,
+			ID: "no-answer-holds-a-password", Task: 3, Needs: []string{canLogin},
 			Title: "No answer of /login holds a password or a hash",
 			Why:   "What is in an answer is in the client's log, the proxy's, and the crash report. A hash can be guessed at home, a billion times a second.",
 			Ref:   "OWASP ASVS 5.0 §15.3.1 (only the fields that are needed)",

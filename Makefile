@@ -1,0 +1,55 @@
+# What people type. Everything here is also `go run ./checker …`, so nobody
+# needs make.
+
+MAKEFLAGS += --no-print-directory
+CHECKER   := .workshop/bin/checker
+
+# The learner's own code is not among these: editing a lesson does not rebuild
+# the checker.
+CHECKER_SOURCES := go.mod go.sum $(wildcard lessons/*.go lessons/*/*.md lessons/*/*.svg mockdb/*.go \
+	checker/*.go checker/*/*.go checker/*/*.txtar)
+
+.PHONY: check run list hint diff reset explain url test bench soak originals help
+
+check: $(CHECKER) ## grade a lesson: LESSON=05, or all; without it the first that is not done
+	@$(CHECKER) check $(LESSON) $(if $(STEP),--step $(STEP)) $(FLAGS)
+
+run: $(CHECKER) ## start your server: LESSON=05 FLAGS="-access-ttl 30s"
+	@$(CHECKER) run $(LESSON) $(if $(FLAGS),-- $(FLAGS))
+
+list: $(CHECKER) ## the lessons, and how far you are
+	@$(CHECKER) list
+
+hint: $(CHECKER) ## the next hint for the first step that fails
+	@$(CHECKER) hint $(LESSON) $(if $(STEP),--step $(STEP))
+
+diff: $(CHECKER) ## your files against the reference, once the lesson has passed
+	@$(CHECKER) diff $(LESSON) $(FLAGS)
+
+reset: $(CHECKER) ## put a lesson back to its start; yours is kept
+	@$(CHECKER) reset $(LESSON)
+
+explain: $(CHECKER) ## what a step is about and what it sends: STEP=…
+	@$(CHECKER) explain $(STEP)
+
+url: $(CHECKER) ## grade a server that listens: URL=… LESSON=05 FLAGS="--secret … --access-ttl 2s"
+	@$(CHECKER) url $(URL) --lesson $(LESSON) $(FLAGS)
+
+$(CHECKER): $(CHECKER_SOURCES)
+	@go build -o .workshop/bin/ ./checker
+	@touch $@
+
+test: ## verify the whole workshop: texts, starters, solutions, graders
+	@go run ./checker/proof/verify
+
+bench: ## what grading costs, as ratios
+	@go run ./checker/proof/bench
+
+soak: ## every suite 200 times in random order, with the machine under load
+	@go run ./checker/proof/soak
+
+originals: $(CHECKER) ## for authors: pack the starters as they are now
+	@$(CHECKER) originals --write
+
+help: ## this list
+	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /\1|/' | while IFS='|' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
