@@ -28,13 +28,13 @@ type Settings struct {
 	RefreshTTL time.Duration
 	FreshFor   time.Duration
 	SessionTTL time.Duration
-	HashCost   mockdb.Cost
+	HashCost   mockdb.Cost // of the passwords of users who are added; zero is mockdb.Cheap
 }
 
-// Config returns the configuration of a server with a database of its own.
-func (s Settings) Config(now func() time.Time) Config {
+// Config returns the configuration of a server on that database.
+func (s Settings) Config(db *mockdb.DB, now func() time.Time) Config {
 	return Config{
-		DB: mockdb.New(s.HashCost), Now: now,
+		DB: db, Now: now,
 		Secret: s.Secret, Issuer: s.Issuer, Audience: s.Audience,
 		AccessTTL: s.AccessTTL, RefreshTTL: s.RefreshTTL, FreshFor: s.FreshFor, SessionTTL: s.SessionTTL,
 		CountVisit: func(string) {},
@@ -84,6 +84,8 @@ type Panic struct {
 // code that keeps its state in package variables is served as well as any.
 type Bench struct {
 	New New
+
+	pristine *mockdb.DB // what each server's database is a clone of
 
 	mu     sync.Mutex
 	clock  time.Time
@@ -137,7 +139,14 @@ func (b *Bench) open(c Command) (r Reply) {
 	b.clock, b.visits, b.panics = c.Settings.Start, 0, nil
 	b.mu.Unlock()
 
-	cfg := c.Settings.Config(b.now)
+	if b.pristine == nil {
+		b.pristine = mockdb.New(mockdb.Cheap)
+	}
+	b.db = b.pristine.Clone()
+	if c.Settings.HashCost != (mockdb.Cost{}) {
+		b.db.SetCost(c.Settings.HashCost)
+	}
+	cfg := c.Settings.Config(b.db, b.now)
 	cfg.CountVisit = func(string) {
 		b.mu.Lock()
 		b.visits++
@@ -151,7 +160,6 @@ func (b *Bench) open(c Command) (r Reply) {
 	if err := cfg.Validate(); err != nil {
 		return Reply{Error: err.Error()}
 	}
-	b.db = cfg.DB
 
 	defer func() {
 		if v := recover(); v != nil {

@@ -116,7 +116,6 @@ func (l Lesson) Settings() Settings {
 		Issuer: "https://workshop.example", Audience: "https://api.workshop.example",
 		AccessTTL: 15 * time.Minute, RefreshTTL: time.Hour,
 		FreshFor: 5 * time.Minute, SessionTTL: 7 * 24 * time.Hour,
-		HashCost: mockdb.OWASP,
 	}
 	if l.Access > 0 {
 		s.AccessTTL = l.Access

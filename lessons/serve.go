@@ -16,6 +16,8 @@ import (
 	"runtime/debug"
 	"syscall"
 	"time"
+
+	"jwtworkshop/mockdb"
 )
 
 // Serve is the main function of every lesson. For a person it serves what
@@ -81,7 +83,7 @@ func serve(ctx context.Context, l Lesson, newServer New, args []string, out io.W
 	}
 
 	log := slog.New(slog.NewTextHandler(out, nil))
-	cfg := s.Config(time.Now)
+	cfg := s.Config(mockdb.New(mockdb.OWASP), time.Now)
 	cfg.Log = log
 	cfg.CountVisit = func(username string) { log.Info("dashboard shown", "to", username) }
 	if err := cfg.Validate(); err != nil {

@@ -12,6 +12,7 @@ package mockdb
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 )
 
@@ -72,6 +73,21 @@ func New(cost Cost) *DB {
 		}
 	}
 	return db
+}
+
+// Clone returns a database of its own with the same users, sessions and cost.
+// Where many are needed it spares hashing the same passwords again.
+func (db *DB) Clone() *DB {
+	db.mu.RLock()
+	defer db.mu.RUnlock()
+	return &DB{cost: db.cost, decoy: db.decoy, users: maps.Clone(db.users), nextID: db.nextID, sessions: maps.Clone(db.sessions)}
+}
+
+// SetCost sets what hashes cost from now on, the decoy's among them. Those that
+// were made before keep theirs. It is to be called before the database is shared.
+func (db *DB) SetCost(cost Cost) {
+	db.cost = cost
+	db.decoy = hash(randomPassword(), cost)
 }
 
 // Lookup returns the user of that name and true, or false if there is none.

@@ -77,6 +77,33 @@ func TestNobodysPasswordFitsTheDecoy(t *testing.T) {
 	assert.Equal(t, cost(u.PasswordHash), cost(db.DecoyHash()), "as dear as anybody's")
 }
 
+func TestACloneIsIndependent(t *testing.T) {
+	db := mockdb.New(mockdb.Cheap)
+	copied := db.Clone()
+	require.NoError(t, copied.Delete("cosmo"))
+	require.NoError(t, copied.CreateSession(mockdb.Session{ID: "s", Username: "ada"}))
+	_, ok := db.Lookup("cosmo")
+	assert.True(t, ok)
+	_, ok = db.Session("s")
+	assert.False(t, ok)
+	u, err := copied.Add("laika", "first-orbit")
+	require.NoError(t, err)
+	assert.Equal(t, 9, u.ID)
+}
+
+func TestTheCostCanBeRaised(t *testing.T) {
+	db := mockdb.New(mockdb.Cheap)
+	db.SetCost(mockdb.Cost{Memory: 64, Time: 1, Threads: 1})
+	u, err := db.Add("laika", "first-orbit")
+	require.NoError(t, err)
+	for _, hash := range []string{u.PasswordHash, db.DecoyHash()} {
+		assert.Contains(t, hash, "$m=64,t=1,p=1$")
+	}
+	assert.True(t, db.Verify(u.PasswordHash, "first-orbit"))
+	cosmo, _ := db.Lookup("cosmo")
+	assert.True(t, db.Verify(cosmo.PasswordHash, "space-corgi"), "older hashes still fit")
+}
+
 func TestUsersComeAndGo(t *testing.T) {
 	db := mockdb.New(mockdb.Cheap)
 	_, err := db.Add("cosmo", "x")

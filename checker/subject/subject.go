@@ -17,7 +17,6 @@ import (
 
 	"jwtworkshop/checker/probe"
 	"jwtworkshop/lessons"
-	"jwtworkshop/mockdb"
 )
 
 // A Subject is a server that can be had afresh, time and again.
@@ -70,7 +69,6 @@ func Settings(l lessons.Lesson) lessons.Settings {
 	scale := func(d time.Duration) time.Duration { return d / 20 * time.Duration(17+number(7)) }
 	s.AccessTTL, s.FreshFor = scale(s.AccessTTL), scale(s.FreshFor)
 	s.RefreshTTL = max(scale(s.RefreshTTL), s.AccessTTL)
-	s.HashCost = mockdb.Cheap
 	return s
 }
 

@@ -1,0 +1,204 @@
+// Command bench prints what grading costs, in a copy of the workshop, as medians
+// and as ratios of medians taken in turn: machines differ, ratios hold.
+//
+//	go run ./checker/proof/bench            7 runs of each, 3 of the cold ones
+//	go run ./checker/proof/bench -cold 0    without the cold ones
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"time"
+
+	"jwtworkshop/checker/grade"
+	"jwtworkshop/checker/proof/scratch"
+	"jwtworkshop/checker/subject"
+	"jwtworkshop/checker/suites"
+	"jwtworkshop/checker/workbook"
+	"jwtworkshop/lessons"
+)
+
+func main() {
+	runs := flag.Int("n", 7, "runs of each figure")
+	cold := flag.Int("cold", 3, "runs with an empty build cache; they take a minute each")
+	flag.Parse()
+	if err := bench(*runs, *cold); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func bench(runs, cold int) error {
+	book, err := workbook.Open(".")
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "workshop-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	b := &bencher{dir: dir, runs: runs}
+	if err := scratch.Copy(book.Root, dir); err != nil {
+		return err
+	}
+	l, err := lessons.Find("05")
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%s, %d cores, %s; medians of %d\n\n", runtime.GOOS, runtime.NumCPU(), runtime.Version(), runs)
+	if err := scratch.Solve(dir, l); err != nil {
+		return err
+	}
+	if err := b.edits(l, "edit → verdict, lesson 05 passing"); err != nil {
+		return err
+	}
+	if err := scratch.Write(filepath.Join(dir, "lessons", l.ID), workbook.Originals(l)); err != nil {
+		return err
+	}
+	if err := b.edits(l, "edit → verdict, lesson 05 failing"); err != nil {
+		return err
+	}
+	if err := b.suites(); err != nil {
+		return err
+	}
+	return b.cold(cold)
+}
+
+type bencher struct {
+	dir  string
+	runs int
+	edit int
+}
+
+// time runs a command in the copy and returns how long it took. Its exit code
+// does not matter: a failing lesson is one of the things that are measured.
+func (b *bencher) time(env []string, name string, args ...string) (time.Duration, error) {
+	cmd := exec.Command(name, args...)
+	cmd.Dir = b.dir
+	cmd.Env = append(os.Environ(), env...)
+	start := time.Now()
+	output, err := cmd.CombinedOutput()
+	took := time.Since(start)
+	if _, ended := err.(*exec.ExitError); err != nil && !ended {
+		return 0, fmt.Errorf("%s: %w\n%s", name, err, output)
+	}
+	return took, nil
+}
+
+// touch makes a real change to a file of the lesson: another build.
+func (b *bencher) touch(l lessons.Lesson) error {
+	b.edit++
+	path := filepath.Join(b.dir, "lessons", l.ID, "bench.go")
+	return os.WriteFile(path, fmt.Appendf(nil, "package main\n\nfunc edit%d() int { return %d }\n\nvar _ = edit%d()\n", b.edit, b.edit, b.edit), 0o644)
+}
+
+type contender struct {
+	name    string
+	command []string
+	took    []time.Duration
+}
+
+func (b *bencher) edits(l lessons.Lesson, title string) error {
+	folder := "./lessons/" + l.ID
+	contenders := []*contender{
+		{name: "make check", command: []string{"make", "check", "LESSON=" + l.ID}},
+		{name: "go run ./checker check", command: []string{"go", "run", "./checker", "check", l.ID}},
+		{name: "go build", command: []string{"go", "build", "-o", os.DevNull, folder}},
+		{name: "go test", command: []string{"go", "test", folder}},
+	}
+	for round := range b.runs + 1 { // the first warms up
+		for _, c := range contenders {
+			if err := b.touch(l); err != nil {
+				return err
+			}
+			took, err := b.time(nil, c.command[0], c.command[1:]...)
+			if err != nil {
+				return err
+			}
+			if round > 0 {
+				c.took = append(c.took, took)
+			}
+		}
+	}
+	test, build := median(contenders[3].took), median(contenders[2].took)
+	fmt.Println(title)
+	for _, c := range contenders {
+		m := median(c.took)
+		fmt.Printf("  %-24s %6.2f s   %5.2f × go test   %5.2f × go build\n", c.name, m.Seconds(), float64(m)/float64(test), float64(m)/float64(build))
+	}
+	fmt.Println()
+	return nil
+}
+
+// suites times the suites alone, their programs built and started.
+func (b *bencher) suites() error {
+	fmt.Println("the suites, once their programs are built (start of the program included)")
+	var total time.Duration
+	for _, l := range lessons.All() {
+		program := filepath.Join(b.dir, ".workshop", l.ID+".exe")
+		if err := subject.Build(context.Background(), b.dir, workbook.Package(l, true), program); err != nil {
+			return err
+		}
+		var took []time.Duration
+		for range b.runs {
+			sub := subject.Program(program)
+			start := time.Now()
+			v := grade.Run(context.Background(), suites.For(l), sub, grade.Options{})
+			sub.Close()
+			took = append(took, time.Since(start))
+			if !v.Passed() {
+				return fmt.Errorf("the solution of %s does not pass", l.ID)
+			}
+		}
+		m := median(took)
+		total += m
+		fmt.Printf("  %-24s %6.0f ms\n", l.ID, float64(m.Microseconds())/1000)
+	}
+	fmt.Printf("  %-24s %6.0f ms\n\n", "together", float64(total.Microseconds())/1000)
+	return nil
+}
+
+// cold times a learner's very first check against go test of the same lesson,
+// both with an empty build cache and a full module cache.
+func (b *bencher) cold(runs int) error {
+	if runs == 0 {
+		return nil
+	}
+	contenders := []*contender{
+		{name: "make check", command: []string{"make", "check", "LESSON=01"}},
+		{name: "go test", command: []string{"go", "test", "./lessons/01-login"}},
+	}
+	for range runs {
+		for _, c := range contenders {
+			cache, err := os.MkdirTemp("", "workshop-cache-")
+			if err != nil {
+				return err
+			}
+			if err := os.RemoveAll(filepath.Join(b.dir, ".workshop")); err != nil {
+				return err
+			}
+			took, err := b.time([]string{"GOCACHE=" + cache}, c.command[0], c.command[1:]...)
+			os.RemoveAll(cache)
+			if err != nil {
+				return err
+			}
+			c.took = append(c.took, took)
+		}
+	}
+	check, test := median(contenders[0].took), median(contenders[1].took)
+	fmt.Printf("the first check of all, empty build cache; medians of %d\n  %-24s %6.1f s   %5.2f × go test\n  %-24s %6.1f s\n", runs,
+		contenders[0].name, check.Seconds(), float64(check)/float64(test), contenders[1].name, test.Seconds())
+	return nil
+}
+
+func median(d []time.Duration) time.Duration {
+	sorted := slices.Sorted(slices.Values(d))
+	return sorted[len(sorted)/2]
+}
