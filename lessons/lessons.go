@@ -40,8 +40,7 @@ type Config struct {
 	Log        *slog.Logger          // for a person to read; never a password or a token
 }
 
-// minSecret is in bytes: as many bits as the hash of HS256 has (RFC 7518 §3.2,
-// RFC 8725 §3.5).
+// minSecret is in bytes: as many bits as the hash of HS256 has (RFC 7518 §3.2).
 const minSecret = 32
 
 // Validate returns an error of one line where the configuration is unsafe: a

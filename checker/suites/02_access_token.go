@@ -160,7 +160,7 @@ func accessToken() []grade.Step {
 			ID: "token-keeps-secrets", Task: 3, Needs: []string{"login-returns-an-access-token"},
 			Title: "Nothing private is in the token",
 			Why:   "A JWT is signed, not encrypted: whoever holds it, and every log it passes, can read it.",
-			Ref:   "RFC 7519 §12 (privacy considerations), RFC 8725 §2.9",
+			Ref:   "RFC 7519 §12 (privacy considerations)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				u := s.NewUser(t)
 				token := s.Decode(t, s.Login(t, u).Access)

@@ -85,7 +85,8 @@ func (s *server) key(*jwt.Token) (any, error) { return s.cfg.Secret, nil }
 
 // verifyRefresh is the same for a refresh token.
 //
-// TODO(05.2): accept what is a refresh token of ours, and nothing else.
+// TODO(05.2): accept a refresh token of ours for as long as it lives.
+// TODO(05.3): accept nothing else.
 func (s *server) verifyRefresh(raw string) (mockdb.User, error) {
 	return mockdb.User{}, fmt.Errorf("not implemented yet")
 }

@@ -18,7 +18,7 @@ type server struct {
 func New(cfg lessons.Config) http.Handler {
 	s := &server{cfg: cfg}
 	e := echo.New()
-	e.Use(middleware.BodyLimit("1M")) // a longer body is refused with 413, unread
+	e.Use(middleware.BodyLimit("1MiB")) // a longer body is refused with 413, unread
 
 	e.POST("/login", s.login)
 	return e
