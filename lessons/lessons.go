@@ -77,6 +77,7 @@ type Lesson struct {
 	Aim     string        // what the server can do afterwards, in a sentence
 	Minutes int           // about how long it takes
 	Edit    []string      // the files that the learner edits; all others are given
+	Alone   bool          // begins anew, not where the lesson before it ended
 	Access  time.Duration // AccessTTL unless set
 	Refresh time.Duration // RefreshTTL unless set
 }

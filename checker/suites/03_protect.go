@@ -167,6 +167,11 @@ func protect() []grade.Step {
 				for _, door := range doors {
 					s.Get(t, door).Is(t, http.StatusUnauthorized, door+" opens to whoever brings no token").
 						Challenges(t, "", "a 401 carries no Bearer challenge")
+					basic := s.Get(t, door, subject.Authorization("Basic Y29zbW86c3BhY2UtY29yZ2k=", forged("", "")))
+					malformed(t, basic, door+" opens to another scheme than Bearer")
+					if basic.Status == http.StatusUnauthorized {
+						basic.Challenges(t, "", "a 401 to another scheme carries no Bearer challenge")
+					}
 				}
 			},
 		},
@@ -174,7 +179,7 @@ func protect() []grade.Step {
 			ID: "other-schemes-are-refused", Task: 2, Needs: []string{"missing-token-is-refused"},
 			Title: "Basic, Token, or the token alone are refused",
 			Why:   "A header that is cut at a fixed place takes whatever stands there for a token.",
-			Ref:   "RFC 6750 §2.1 (Bearer, one space, the token)",
+			Ref:   "RFC 6750 §2.1 (the Bearer scheme), RFC 9110 §11.6.2 (Authorization)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				got, _ := admitted(t, s)
 				basic := base64.StdEncoding.EncodeToString([]byte("cosmo:space-corgi"))
@@ -262,7 +267,6 @@ func protect() []grade.Step {
 						s.Get(t, door),
 						s.Get(t, door, subject.Bearer(bad)),
 						s.Get(t, door, subject.Bearer(forged(forge.TamperSignature(got.Access.Raw), "with a changed signature"))),
-						s.Get(t, door, subject.Authorization("Basic Y29zbW86c3BhY2UtY29yZ2k=", forged("", ""))),
 					} {
 						a.Refused(t, door+" does not refuse")
 						if _, err := a.JSON(); err != nil {
@@ -319,7 +323,9 @@ func protect() []grade.Step {
 				body := raw[:strings.LastIndex(raw, ".")]
 				stayShut(t, s, forged(forge.TamperSignature(raw), "with a changed signature"), "a token with a changed signature opens %s")
 				stayShut(t, s, forged(body+".", "without its signature"), "a token without a signature opens %s")
-				stayShut(t, s, forged(body, "without its last part"), "a token without its last part opens %s")
+				for _, door := range doors { // two parts are no token at all, so 400 will do
+					malformed(t, s.Get(t, door, subject.Bearer(forged(body, "without its last part"))), "a token without its last part opens "+door)
+				}
 				stayShut(t, s, forged(body+raw[len(body):len(body)+5], "with three bytes of its signature"), "a token with a piece of its signature opens %s")
 				opens(t, s, got.Access)
 			},

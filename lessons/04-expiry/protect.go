@@ -28,7 +28,7 @@ func (s *server) requireToken(verify func(raw string) (mockdb.User, error)) echo
 			}
 			user, err := verify(raw)
 			if err != nil {
-				// TODO(04.2): say "Token has expired" if that is all that is wrong.
+				// TODO(04.2): say "Token has expired" where that is what is wrong.
 				// The reason stays here. It would tell a forger what to mend.
 				s.cfg.Log.Info("token refused", "reason", err)
 				return unauthorized(c, "invalid_token", "Token is not valid")
