@@ -56,13 +56,14 @@ func (e exit) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	code := run(ctx, ".", os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
 }
 
-// run is the whole command; errors are one line each.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+// run is the whole command, for the checkout that the folder lies in; errors are
+// one line each.
+func run(ctx context.Context, folder string, args []string, stdout, stderr io.Writer) int {
 	code := -1
 	parser, err := kong.New(&commands{},
 		kong.Name("checker"),
@@ -80,7 +81,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	if err == nil {
 		var book *workbook.Workbook
-		if book, err = workbook.Open("."); err == nil {
+		if book, err = workbook.Open(folder); err == nil {
 			err = parsed.Run(&desk{ctx: ctx, book: book, out: stdout})
 		}
 	}

@@ -97,9 +97,6 @@ func Load(corpus, solutions fs.FS) ([]Case, error) {
 		}
 		for _, e := range entries {
 			file := path.Join(folder, e.Name())
-			if e.Name() == "README.md" {
-				continue
-			}
 			if path.Ext(file) != ".txtar" {
 				problems = append(problems, &Invalid{File: file, What: "a case is a .txtar file"})
 				continue

@@ -60,10 +60,16 @@ func refresh() []grade.Step {
 			Title: "A refresh token opens neither /profile nor /dashboard",
 			Why:   "Who steals the long-lived token could use it as an access token for as long as it lives (OFBIZ-13493).",
 			Ref:   "RFC 8725 §3.11 (explicit typing) and §2.8 (cross-JWT confusion)",
+			Takes: beforeRefresh,
 			Check: func(t require.TestingT, s *subject.Session) {
 				got := s.LoginBoth(t, s.Cosmo())
 				opens(t, s, got.Access)
 				stayShut(t, s, got.Refresh, "a refresh token opened %s")
+				// Near its end it has no longer to live than an access token, and
+				// is none all the same.
+				s.Advance(t, beforeRefresh(s.Settings))
+				opens(t, s, s.Login(t, s.Cosmo()).Access)
+				stayShut(t, s, got.Refresh, "a refresh token opened %s in its last minutes")
 			},
 		},
 		{
@@ -169,7 +175,7 @@ func refresh() []grade.Step {
 		{
 			ID: "user-comes-from-the-refresh-token", Task: 2, Needs: []string{"refresh-returns-an-access-token"},
 			Title: "The new token is for the user of the refresh token, whoever else is named",
-			Why:   "If the name is taken from the expired access token beside it, Tom refreshes himself into Jerry (WebGoat, JWT refresh).",
+			Why:   "If the name is taken from the expired access token beside it, Jerry refreshes himself into Tom, whose old token he found in a log (WebGoat, JWT refresh).",
 			Ref:   "RFC 6749 §10.4 (refresh tokens)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				tom, jerry := s.Cosmo(), s.NewUser(t)

@@ -16,6 +16,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -87,11 +88,19 @@ func (w *Workbook) Sources(l lessons.Lesson, solution bool) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !slices.ContainsFunc(names, func(n string) bool { return !strings.HasSuffix(n, "_test.go") }) {
-		return nil, fmt.Errorf("lessons/%s holds no Go program: go run ./checker reset %02d brings it back", l.ID, l.Number())
+	program := slices.ContainsFunc(names, func(n string) bool {
+		text, err := os.ReadFile(filepath.Join(w.Folder(l, solution), n))
+		return err == nil && !strings.HasSuffix(n, "_test.go") && packageMain.Match(text)
+	})
+	if !program {
+		return nil, fmt.Errorf("lessons/%s holds no Go program (package main): go run ./checker reset %02d brings it back", l.ID, l.Number())
 	}
 	return names, nil
 }
+
+// packageMain is the package clause of a program. In a comment it could deceive
+// only a lesson that the compiler then refuses.
+var packageMain = regexp.MustCompile(`(?m)^package main\b`)
 
 // Hash identifies a lesson's code and the graders that judge it. Line endings do
 // not count.

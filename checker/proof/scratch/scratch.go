@@ -68,19 +68,18 @@ func Write(folder string, files map[string][]byte) error {
 
 // Solve replaces a lesson's Go files in a copy by the reference's.
 func Solve(folder string, l lessons.Lesson) error {
-	files := map[string][]byte{}
-	sources, err := filepath.Glob(filepath.Join(folder, "solutions", l.ID, "*.go"))
+	book := &workbook.Workbook{Root: folder}
+	names, err := book.Sources(l, true)
 	if err != nil {
 		return err
 	}
-	for _, path := range sources {
-		text, err := os.ReadFile(path)
-		if err != nil {
+	files := map[string][]byte{}
+	for _, n := range names {
+		if files[n], err = os.ReadFile(filepath.Join(book.Folder(l, true), n)); err != nil {
 			return err
 		}
-		files[filepath.Base(path)] = text
 	}
-	return Write(filepath.Join(folder, "lessons", l.ID), files)
+	return Write(book.Folder(l, false), files)
 }
 
 func isLesson(name string) bool {
