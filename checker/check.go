@@ -88,10 +88,7 @@ func (o output) write(d *desk, verdicts []grade.Verdict, all bool, after func(gr
 	}
 	card := d.card(o.NoColor)
 	card.All = all
-	card.Next = func(r grade.Result) string {
-		number := r.Step.Lesson[:2]
-		return fmt.Sprintf("make hint LESSON=%s    ·    lessons/%s/README.md#task-%d", number, r.Step.Lesson, r.Step.Task)
-	}
+	card.Next = report.Next
 	for i, v := range verdicts {
 		if i > 0 {
 			fmt.Fprintln(card.Out)

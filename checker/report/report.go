@@ -20,7 +20,12 @@ type Card struct {
 	Out   io.Writer // what it is written to sorts out colours (see Terminal)
 	Width int       // in columns; prose is wrapped, commands never
 	All   bool      // every failing step with all that is known of it
-	Next  func(grade.Result) string
+	Next  func(grade.Result) string // what to do about a failure; nil says nothing
+}
+
+// Next is what a learner does next: ask for a hint, or read the task.
+func Next(r grade.Result) string {
+	return fmt.Sprintf("make hint LESSON=%s · lessons/%s/README.md#task-%d", r.Step.Lesson[:2], r.Step.Lesson, r.Step.Task)
 }
 
 var (
