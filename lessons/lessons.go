@@ -100,6 +100,9 @@ func All() []Lesson {
 		{ID: "05-refresh", Title: "Refresh", Minutes: 35,
 			Aim:  "stay logged in without the password: a refresh token and POST /refresh",
 			Edit: []string{"token.go", "refresh.go"}},
+		{ID: "06-rotation", Title: "Rotation and logout", Minutes: 50,
+			Aim:  "make a refresh token work once, notice when it is used twice, and let people log out",
+			Edit: []string{"token.go", "protect.go", "refresh.go", "logout.go"}},
 	}
 }
 

@@ -17,9 +17,9 @@ import (
 
 // A Card prints verdicts for a person.
 type Card struct {
-	Out   io.Writer // what it is written to sorts out colours (see Terminal)
-	Width int       // in columns; prose is wrapped, commands never
-	All   bool      // every failing step with all that is known of it
+	Out   io.Writer                 // what it is written to sorts out colours (see Terminal)
+	Width int                       // in columns; prose is wrapped, commands never
+	All   bool                      // every failing step with all that is known of it
 	Next  func(grade.Result) string // what to do about a failure; nil says nothing
 }
 

@@ -23,6 +23,7 @@ func chapters() []chapter {
 		{lesson: "03-protect", steps: protect(), drops: []string{"token-is-signed-with-hs256"}},
 		{lesson: "04-expiry", steps: expiry()},
 		{lesson: "05-refresh", steps: refresh()},
+		{lesson: "06-rotation", steps: rotation()},
 	}
 }
 

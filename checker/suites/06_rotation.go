@@ -1,0 +1,312 @@
+package suites
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"jwtworkshop/checker/forge"
+	"jwtworkshop/checker/grade"
+	"jwtworkshop/checker/probe"
+	"jwtworkshop/checker/subject"
+	"jwtworkshop/lessons"
+)
+
+// rotated refreshes and wants a pair in which both tokens are new.
+func rotated(t require.TestingT, s *subject.Session, old subject.Tokens) subject.Tokens {
+	got := s.Refresh(t, old)
+	if got.Refresh.Raw == old.Refresh.Raw {
+		s.Fail(t, "/refresh gave no new refresh token", `200 {"access_token":…,"refresh_token": another one}`, "the old one, or none")
+	}
+	if got.Access.Raw == old.Access.Raw {
+		s.Fail(t, "/refresh gave the old access token", `200 {"access_token": another one,"refresh_token":…}`, "the same one")
+	}
+	return got
+}
+
+// logsOut wants POST /logout to succeed: 200, 204, or a redirect by 303.
+func logsOut(t require.TestingT, s *subject.Session, path string, token probe.Token, claim string) {
+	s.Post(t, path, subject.Bearer(token)).Is(t, http.StatusNoContent, claim, http.StatusOK, http.StatusSeeOther)
+}
+
+// gone wants both tokens of a session to be refused.
+func gone(t require.TestingT, s *subject.Session, tokens subject.Tokens, after string) {
+	stayShut(t, s, tokens.Access, "an access token opens %s "+after)
+	noRefresh(t, s, "/refresh takes a refresh token "+after, subject.Bearer(tokens.Refresh))
+}
+
+// alive wants a session to go on and returns its tokens.
+func alive(t require.TestingT, s *subject.Session, tokens subject.Tokens) subject.Tokens {
+	opens(t, s, tokens.Access)
+	return rotated(t, s, tokens)
+}
+
+// shortSessions lets a session end for good soon enough to be waited for.
+func shortSessions(c *lessons.Settings) { c.SessionTTL = 3 * c.RefreshTTL }
+
+// chainStep is how often a session is refreshed to keep it alive.
+func chainStep(c lessons.Settings) time.Duration {
+	return max(time.Second, c.RefreshTTL/2).Truncate(time.Second)
+}
+
+// chainTime is when such a session has ended for every right server.
+func chainTime(c lessons.Settings) time.Duration {
+	n := (c.SessionTTL+leeway)/chainStep(c) + 1
+	return n * chainStep(c)
+}
+
+func rotation() []grade.Step {
+	return []grade.Step{
+		{
+			ID: "refresh-returns-a-new-pair", Task: 1, Needs: []string{"refresh-returns-an-access-token"},
+			Title: "/refresh answers with a new access token and a new refresh token, time and again",
+			Why:   "A refresh token that lives as long as the session is as good to a thief as the password. One that works once shows that it was stolen.",
+			Ref:   "RFC 9700 §4.14.2 (refresh token rotation), RFC 6749 §6",
+			Check: func(t require.TestingT, s *subject.Session) {
+				u := s.Cosmo()
+				tokens := s.LoginBoth(t, u)
+				seen := map[string]bool{tokens.Refresh.Raw: true}
+				for range 4 {
+					tokens = rotated(t, s, tokens)
+					if seen[tokens.Refresh.Raw] {
+						s.Fail(t, "/refresh gave a refresh token that there was before", "another one each time", "one of the old ones")
+					}
+					seen[tokens.Refresh.Raw] = true
+					own(t, s.Get(t, "/profile", subject.Bearer(tokens.Access)), u)
+				}
+			},
+		},
+		{
+			ID: "used-refresh-token-is-refused", Task: 1, Needs: []string{"refresh-returns-a-new-pair"},
+			Title: "A refresh token works once",
+			Why:   "A rotation that leaves the old token good only adds tokens to steal.",
+			Ref:   "RFC 9700 §4.14.2 (the previous refresh token is invalidated)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				first := s.LoginBoth(t, s.Cosmo())
+				rotated(t, s, first)
+				noRefresh(t, s, "a refresh token works twice", subject.Bearer(first.Refresh))
+			},
+		},
+		{
+			ID: "rotation-does-not-extend-the-session", Task: 1, Needs: []string{"refresh-returns-a-new-pair"},
+			Title: "However often it is refreshed, a session ends SessionTTL after the login",
+			Why:   "If each rotation counts from now, a stolen session that is used every day never ends.",
+			Ref:   "OWASP ASVS 5.0 §7.3.2 (absolute maximum session lifetime)",
+			Set:   shortSessions,
+			Takes: chainTime,
+			Check: func(t require.TestingT, s *subject.Session) {
+				tokens := rotated(t, s, s.LoginBoth(t, s.Cosmo()))
+				step := chainStep(s.Settings)
+				var since time.Duration
+				for since <= s.Settings.SessionTTL+leeway {
+					s.Advance(t, step)
+					since += step
+					a := s.Post(t, "/refresh", subject.Bearer(tokens.Refresh))
+					switch {
+					case since > s.Settings.SessionTTL+leeway:
+						a.Refused(t, fmt.Sprintf("a session goes on %v after its login, although it is to end after %v", since, s.Settings.SessionTTL))
+					case since < s.Settings.RefreshTTL-2*time.Second:
+						a.Is(t, http.StatusOK, "a session ends before its time")
+					}
+					if a.Status == http.StatusOK {
+						tokens.Refresh = probe.Token{Raw: a.Text("refresh_token"), What: "the refresh token of the last rotation"}
+						tokens.Access = probe.Token{Raw: a.Text("access_token"), What: "the access token of the last rotation"}
+					}
+				}
+				stayShut(t, s, tokens.Access, "an access token opens %s after the end of its session")
+				s.LoginBoth(t, s.Cosmo())
+			},
+		},
+		{
+			ID: "replay-ends-the-session", Task: 2, Needs: []string{"used-refresh-token-is-refused"},
+			Title: "A refresh token that is used twice ends its session",
+			Why:   "Either the thief comes second or the owner does, and nobody can tell. If only the second is refused, the thief who came first stays in.",
+			Ref:   "RFC 9700 §4.14.2 (revoke the active refresh token as well)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				first := s.LoginBoth(t, s.Cosmo())
+				second := rotated(t, s, first)
+				noRefresh(t, s, "a refresh token works twice", subject.Bearer(first.Refresh))
+				noRefresh(t, s, "a session goes on after one of its refresh tokens was used twice", subject.Bearer(second.Refresh))
+				rotated(t, s, s.LoginBoth(t, s.Cosmo()))
+			},
+		},
+		{
+			ID: "replay-of-any-generation-ends-the-session", Task: 2, Needs: []string{"replay-ends-the-session"},
+			Title: "That goes for every earlier token of the session, however old",
+			Why:   "A server that remembers only the last one lets a thief wait for two rotations.",
+			Ref:   "RFC 9700 §4.14.2 (refresh token rotation)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				for generation := range 3 {
+					line := []subject.Tokens{s.LoginBoth(t, s.Cosmo())}
+					for range 4 {
+						line = append(line, rotated(t, s, line[len(line)-1]))
+					}
+					noRefresh(t, s, "an old refresh token works again", subject.Bearer(line[generation].Refresh))
+					noRefresh(t, s, fmt.Sprintf("a session goes on although the refresh token of %d rotations ago was used again", 4-generation), subject.Bearer(line[4].Refresh))
+				}
+			},
+		},
+		{
+			ID: "replay-spares-other-sessions", Task: 2, Needs: []string{"replay-ends-the-session"},
+			Title: "A replay ends its own session and no other",
+			Why:   "If a replay logs everybody out, one old token is a switch for the whole site.",
+			Ref:   "RFC 9700 §4.14.2 (the refresh token family)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				stolen := s.LoginBoth(t, s.Cosmo())
+				others := []subject.Tokens{s.LoginBoth(t, s.Cosmo()), s.LoginBoth(t, s.NewUser(t))}
+				rotated(t, s, stolen)
+				noRefresh(t, s, "a refresh token works twice", subject.Bearer(stolen.Refresh))
+				for _, o := range others {
+					alive(t, s, o)
+				}
+			},
+		},
+		{
+			ID: "twenty-refreshes-at-once-have-one-winner", Task: 2, Needs: []string{"used-refresh-token-is-refused"},
+			Title: "Of twenty refreshes at once with one token, one succeeds at most, and none is a 5xx",
+			Why:   "Who looks first and writes later lets in all who looked before the first had written (a time-of-check to time-of-use race, CWE-367).",
+			Ref:   "RFC 9700 §4.14.2 (refresh token rotation)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				for range 3 {
+					tokens := s.LoginBoth(t, s.Cosmo())
+					var requests []probe.Request
+					for range 20 {
+						requests = append(requests, subject.Request(http.MethodPost, "/refresh", subject.Bearer(tokens.Refresh)))
+					}
+					won := 0
+					for _, a := range s.Together(t, requests) {
+						if a.Status == http.StatusOK {
+							won++
+							continue
+						}
+						a.Refused(t, "a refresh token that is used twice at once is not refused as such")
+					}
+					if won > 1 {
+						s.Fail(t, "one refresh token worked several times at once", "one 200 at most", fmt.Sprintf("%d", won))
+					}
+				}
+				rotated(t, s, s.LoginBoth(t, s.Cosmo()))
+			},
+		},
+		{
+			ID: "logout-ends-the-session", Task: 3, Needs: []string{"refresh-returns-a-new-pair"},
+			Title: "After POST /logout the session's access and refresh tokens are refused",
+			Why:   "A client that only forgets its tokens has told nobody. Whoever copied them is still in.",
+			Ref:   "OWASP ASVS 5.0 §7.4.1 (logout disallows further use of the session)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				tokens := alive(t, s, s.LoginBoth(t, s.Cosmo()))
+				logsOut(t, s, "/logout", tokens.Access, "a logout with a good access token is refused")
+				gone(t, s, tokens, "of a session that was logged out")
+			},
+		},
+		{
+			ID: "logout-spares-other-sessions", Task: 3, Needs: []string{"logout-ends-the-session"},
+			Title: "A logout ends one session, not the user's others, nor those to come",
+			Why:   "A list of users who are logged out keeps them out: the next login gives tokens that are refused.",
+			Ref:   "RFC 7009 §2.1 (revocation request)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				u := s.Cosmo()
+				phone, laptop, other := s.LoginBoth(t, u), s.LoginBoth(t, u), s.LoginBoth(t, s.NewUser(t))
+				logsOut(t, s, "/logout", phone.Access, "a logout with a good access token is refused")
+				gone(t, s, phone, "of a session that was logged out")
+				alive(t, s, laptop)
+				alive(t, s, other)
+				alive(t, s, s.LoginBoth(t, u))
+			},
+		},
+		{
+			ID: "logged-out-is-for-good", Task: 3, Needs: []string{"logout-ends-the-session"},
+			Title: "A session that was logged out stays so for as long as its tokens live",
+			Why:   "A list of dead tokens that forgets them too early brings them back to life: flask-jwt-extended's documentation keeps one for the access token's time, which is too short for a refresh token.",
+			Ref:   "OWASP ASVS 5.0 §7.4.1 (logout disallows further use of the session)",
+			Takes: beforeRefresh,
+			Check: func(t require.TestingT, s *subject.Session) {
+				tokens := s.LoginBoth(t, s.Cosmo())
+				stays := s.LoginBoth(t, s.Cosmo())
+				logsOut(t, s, "/logout", tokens.Access, "a logout with a good access token is refused")
+				gone(t, s, tokens, "of a session that was logged out")
+				s.Advance(t, beforeAccess(s.Settings))
+				stayShut(t, s, tokens.Access, "an access token opens %s some time after its session was logged out")
+				s.Advance(t, beforeRefresh(s.Settings)-beforeAccess(s.Settings))
+				noRefresh(t, s, "/refresh takes a refresh token some time after its session was logged out", subject.Bearer(tokens.Refresh))
+				rotated(t, s, stays)
+			},
+		},
+		{
+			ID: "logout-needs-no-living-token", Task: 3, Needs: []string{"logout-ends-the-session"},
+			Title: "POST /logout works with an access token that has expired",
+			Why:   "Who closes the laptop at night and logs out in the morning has an expired access token and a living refresh token. \"Token has expired\" is no answer to \"let me out\".",
+			Ref:   "RFC 7009 §2.2 (an invalid token is no error to revoke)",
+			Takes: betweenLives,
+			Check: func(t require.TestingT, s *subject.Session) {
+				tokens, stays := s.LoginBoth(t, s.Cosmo()), s.LoginBoth(t, s.Cosmo())
+				s.Advance(t, betweenLives(s.Settings))
+				logsOut(t, s, "/logout", tokens.Access, "a logout with an expired access token is refused")
+				noRefresh(t, s, "/refresh takes a refresh token of a session that was logged out", subject.Bearer(tokens.Refresh))
+				rotated(t, s, stays)
+			},
+		},
+		{
+			ID: "logout-twice-is-no-error", Task: 3, Needs: []string{"logout-ends-the-session"},
+			Title: "A second logout succeeds like the first",
+			Why:   "A client whose first answer was lost sends it again. What it wants is the case already.",
+			Ref:   "RFC 7009 §2.2 (revoking what is revoked: 200)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				tokens := s.LoginBoth(t, s.Cosmo())
+				logsOut(t, s, "/logout", tokens.Access, "a logout with a good access token is refused")
+				logsOut(t, s, "/logout", tokens.Access, "a second logout is refused")
+				gone(t, s, tokens, "of a session that was logged out twice")
+			},
+		},
+		{
+			ID: "logout-is-by-post-only", Task: 3, Needs: []string{"logout-ends-the-session"},
+			Title: "GET /logout logs nobody out",
+			Why:   "An <img src=\"/logout\"> in a forum logs out whoever reads it; so does a browser that prefetches links.",
+			Ref:   "RFC 9110 §9.2.1 (safe methods)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				tokens := s.LoginBoth(t, s.Cosmo())
+				for _, path := range []string{"/logout", "/logout-all"} {
+					a := s.Get(t, path, subject.Bearer(tokens.Access))
+					if a.Status < 300 || a.Status >= 500 {
+						s.Fail(t, "GET "+path+" is not refused", probe405, a.Summary())
+					}
+				}
+				tokens = alive(t, s, tokens)
+				logsOut(t, s, "/logout", tokens.Access, "a logout with a good access token is refused")
+			},
+		},
+		{
+			ID: "logout-wants-a-token-of-ours", Task: 3, Needs: []string{"logout-ends-the-session"},
+			Title: "A logout without a token, or with a forged one, is refused and ends nothing",
+			Why:   "A logout that trusts what it cannot verify lets anybody log anybody out.",
+			Ref:   "RFC 7009 §2.1 (the server first validates)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				tokens := s.LoginBoth(t, s.Cosmo())
+				for _, path := range []string{"/logout", "/logout-all"} {
+					s.Post(t, path).RefusedSaying(t, missingHeader, "POST "+path+" without a token is not refused")
+					s.Post(t, path, subject.Bearer(forged(forge.TamperSignature(tokens.Access.Raw), "with a changed signature"))).
+						Refused(t, "POST "+path+" takes a forged token")
+				}
+				tokens = alive(t, s, tokens)
+				logsOut(t, s, "/logout", tokens.Access, "a logout with a good access token is refused")
+			},
+		},
+		{
+			ID: "logout-all-ends-every-session", Task: 4, Needs: []string{"logout-ends-the-session"},
+			Title: "POST /logout-all ends all sessions of the user and nobody else's",
+			Why:   "\"I have lost my phone\" is said on the laptop: the phone cannot be asked for its token.",
+			Ref:   "OWASP ASVS 5.0 §7.4.3 and §7.5.2 (end all other sessions)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				u := s.Cosmo()
+				phone, laptop, other := s.LoginBoth(t, u), alive(t, s, s.LoginBoth(t, u)), s.LoginBoth(t, s.NewUser(t))
+				logsOut(t, s, "/logout-all", laptop.Access, "a logout-all with a good access token is refused")
+				gone(t, s, phone, "after /logout-all")
+				gone(t, s, laptop, "after /logout-all")
+				alive(t, s, other)
+				alive(t, s, s.LoginBoth(t, u)) // in the same second, too
+			},
+		},
+	}
+}
