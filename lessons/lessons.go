@@ -103,6 +103,9 @@ func All() []Lesson {
 		{ID: "06-rotation", Title: "Rotation and logout", Minutes: 50,
 			Aim:  "make a refresh token work once, notice when it is used twice, and let people log out",
 			Edit: []string{"token.go", "protect.go", "refresh.go", "logout.go"}},
+		{ID: "07-fresh", Title: "Fresh tokens", Minutes: 40,
+			Aim:  "ask for the password again before it is changed, and end all other sessions when it is",
+			Edit: []string{"token.go", "protect.go", "refresh.go", "password.go"}},
 	}
 }
 

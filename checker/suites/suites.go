@@ -24,6 +24,7 @@ func chapters() []chapter {
 		{lesson: "04-expiry", steps: expiry()},
 		{lesson: "05-refresh", steps: refresh()},
 		{lesson: "06-rotation", steps: rotation()},
+		{lesson: "07-fresh", steps: fresh()},
 	}
 }
 

@@ -1,0 +1,313 @@
+package suites
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"jwtworkshop/checker/grade"
+	"jwtworkshop/checker/probe"
+	"jwtworkshop/checker/subject"
+	"jwtworkshop/lessons"
+)
+
+// newPassword is what a user's password is changed to.
+func newPassword(u subject.User) string { return "new-" + u.Password }
+
+// changePassword asks for another password and wants it done.
+func changePassword(t require.TestingT, s *subject.Session, u *subject.User, token probe.Token) {
+	next := newPassword(*u)
+	s.Post(t, "/password", subject.Bearer(token), passwordChange(u.Password, next)).
+		Is(t, http.StatusOK, "a change of the password by a fresh token is refused", http.StatusNoContent)
+	u.Password = next
+}
+
+func passwordChange(current, next string) subject.Option {
+	return subject.JSON(map[string]string{"current": current, "new": next})
+}
+
+// notFresh wants /password to refuse a token that is good and not fresh, and the
+// password to be the old one still.
+func notFresh(t require.TestingT, s *subject.Session, u subject.User, token probe.Token, claim string) {
+	s.Get(t, "/profile", subject.Bearer(token)).Is(t, http.StatusOK, "a good access token does not open /profile")
+	s.Post(t, "/password", subject.Bearer(token), passwordChange(u.Password, newPassword(u))).
+		RefusedSaying(t, "Fresh token required", claim).
+		Challenges(t, "", "a 401 carries no Bearer challenge")
+	canLogIn(t, s, u)
+}
+
+// reauthenticated asks for a fresh token and wants one.
+func reauthenticated(t require.TestingT, s *subject.Session, u subject.User, token probe.Token) probe.Token {
+	a := s.Post(t, "/reauth", subject.Bearer(token), subject.JSON(map[string]string{"password": u.Password})).
+		Is(t, http.StatusOK, "/reauth with the right password is refused")
+	a.HasSome(t, "access_token", "/reauth gave no access token")
+	return probe.Token{Raw: a.Text("access_token"), What: "the access token that /reauth gave " + u.Username}
+}
+
+// somebody is a user whose password a step may change. At a URL it may not.
+func somebody(t require.TestingT, s *subject.Session) subject.User {
+	u := s.NewUser(t)
+	return s.AddUser(t, u.Username+"-07", u.Password)
+}
+
+func pastFreshness(c lessons.Settings) time.Duration { return c.FreshFor + leeway + time.Second }
+
+func beforeStale(c lessons.Settings) time.Duration { return max(0, c.FreshFor-2*time.Second) }
+
+func fresh() []grade.Step {
+	return []grade.Step{
+		{
+			ID: "fresh-token-changes-the-password", Task: 2, Needs: []string{"refresh-returns-a-new-pair"},
+			Title: "POST /password with a fresh token and the current password sets the new one",
+			Why:   "The change is what everything else here protects. It must work first.",
+			Ref:   "OWASP ASVS 5.0 §6.2.3 (a change requires the current and the new password)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				u := somebody(t, s)
+				old := u
+				tokens := s.LoginBoth(t, u)
+				changePassword(t, s, &u, tokens.Access)
+				canLogIn(t, s, u)
+				refusedLogin(t, s, old, "the old password still opens the account")
+			},
+		},
+		{
+			ID: "refreshed-token-is-not-fresh", Task: 1, Needs: []string{"fresh-token-changes-the-password"},
+			Title: `A refreshed token at /password: 401 {"msg":"Fresh token required"}`,
+			Why:   "Whoever finds an open laptop can refresh for hours. With the password they could change the lock; so they are asked for it.",
+			Ref:   "RFC 9470 §3 (step-up authentication challenge), OWASP ASVS 5.0 §7.5.1",
+			Check: func(t require.TestingT, s *subject.Session) {
+				u := somebody(t, s)
+				first := s.LoginBoth(t, u)
+				second := rotated(t, s, first)
+				notFresh(t, s, u, second.Access, "a refreshed token changes the password")
+				third := rotated(t, s, second)
+				notFresh(t, s, u, third.Access, "a token that was refreshed twice changes the password")
+				changePassword(t, s, &u, s.LoginBoth(t, u).Access)
+			},
+		},
+		{
+			ID: "freshness-ends", Task: 1, Needs: []string{"fresh-token-changes-the-password"},
+			Title: "A fresh token is fresh for FreshFor and not longer",
+			Why:   "The token of this morning's login is as good as a found one by noon.",
+			Ref:   "RFC 9470 §3 (max_age), OpenID Connect Core §3.1.2.1 (max_age)",
+			Takes: pastFreshness,
+			Check: func(t require.TestingT, s *subject.Session) {
+				u := somebody(t, s)
+				tokens := s.LoginBoth(t, u)
+				s.Advance(t, pastFreshness(s.Settings))
+				notFresh(t, s, u, tokens.Access, fmt.Sprintf("a token of a login %v ago changes the password, although freshness lasts %v", pastFreshness(s.Settings), s.Settings.FreshFor))
+				changePassword(t, s, &u, s.LoginBoth(t, u).Access)
+			},
+		},
+		{
+			ID: "fresh-until-freshness-ends", Task: 1, Needs: []string{"fresh-token-changes-the-password"},
+			Title: "Until then it is fresh",
+			Why:   "A freshness of a few seconds asks people for their password while they type it.",
+			Ref:   "RFC 9470 §3 (max_age)",
+			Takes: beforeStale,
+			Check: func(t require.TestingT, s *subject.Session) {
+				u := somebody(t, s)
+				tokens := s.LoginBoth(t, u)
+				s.Advance(t, beforeStale(s.Settings))
+				changePassword(t, s, &u, tokens.Access)
+			},
+		},
+		{
+			ID: "absent-fresh-means-no", Task: 1, Needs: []string{"fresh-token-changes-the-password", "refreshed-token-is-not-fresh"},
+			Title: "A token that does not say that it is fresh is not",
+			Why:   "The tokens that were issued before this feature say nothing. If nothing means yes, all of them are fresh.",
+			Ref:   "RFC 7519 §4 (claims that are absent)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				u := somebody(t, s)
+				secret := s.Secret(t)
+				refreshed := s.Decode(t, rotated(t, s, s.LoginBoth(t, u)).Access)
+				changes := map[string]probe.Token{
+					"without fresh": forged(refreshed.Without("fresh").Sign(refreshed.Alg(), secret), "a refreshed token without its fresh"),
+				}
+				for _, value := range []any{nil, "false", "", 0} {
+					changes["with fresh "+show(value)] = forged(refreshed.With("fresh", value).Sign(refreshed.Alg(), secret), "a refreshed token with the fresh "+show(value))
+				}
+				for how, token := range changes {
+					a := s.Post(t, "/password", subject.Bearer(token), passwordChange(u.Password, newPassword(u)))
+					a.Is(t, http.StatusUnauthorized, "a token "+how+" changes the password")
+				}
+				changePassword(t, s, &u, s.LoginBoth(t, u).Access)
+			},
+		},
+		{
+			ID: "password-needs-the-current-one", Task: 2, Needs: []string{"fresh-token-changes-the-password"},
+			Title: "A wrong current password is refused, 400, 401 or 403, and nothing changes",
+			Why:   "A token can be stolen within its five minutes. The password cannot be stolen with it.",
+			Ref:   "OWASP ASVS 5.0 §6.2.3 (a change requires the current and the new password)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				u := somebody(t, s)
+				tokens := s.LoginBoth(t, u)
+				for _, current := range []string{"wrong", u.Password + " ", s.Cosmo().Password} {
+					refusedPassword(t, s.Post(t, "/password", subject.Bearer(tokens.Access), passwordChange(current, newPassword(u))), "a wrong current password changes the password")
+				}
+				canLogIn(t, s, u)
+				changePassword(t, s, &u, tokens.Access)
+			},
+		},
+		{
+			ID: "password-fields-are-checked", Task: 2, Needs: []string{"fresh-token-changes-the-password"},
+			Title: "A missing, empty or mistyped current or new is answered 400 and named",
+			Why:   "An account whose password has become empty is open.",
+			Ref:   "OWASP ASVS 5.0 §2.2.1 (input validation)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				u := somebody(t, s)
+				tokens := s.LoginBoth(t, u)
+				for _, bad := range []struct {
+					body  credentials
+					field string
+				}{
+					{credentials{"current": u.Password}, "new"}, {credentials{"current": u.Password, "new": ""}, "new"}, {credentials{"current": u.Password, "new": 7}, "new"},
+					{credentials{"new": "x-" + u.Password}, "current"}, {credentials{"new": "x-" + u.Password, "current": ""}, "current"},
+				} {
+					s.Post(t, "/password", subject.Bearer(tokens.Access), bad.body.option()).
+						Is(t, http.StatusBadRequest, "a change without a proper "+bad.field+" is not a bad request").
+						HasObject(t, "error", bad.field, "a bad request does not name the field that is wrong")
+				}
+				s.Post(t, "/password", subject.Bearer(tokens.Access), subject.Body(`{"current":`)).
+					Is(t, http.StatusBadRequest, "a body that is no JSON object is not a bad request")
+				canLogIn(t, s, u)
+				changePassword(t, s, &u, tokens.Access)
+			},
+		},
+		{
+			ID: "password-wants-a-token", Task: 2, Needs: []string{"fresh-token-changes-the-password"},
+			Title: "Without an access token nobody changes a password",
+			Why:   "The current password alone would make /password a second /login, without its care.",
+			Ref:   "RFC 6750 §3.1",
+			Check: func(t require.TestingT, s *subject.Session) {
+				u := somebody(t, s)
+				tokens := s.LoginBoth(t, u)
+				body := passwordChange(u.Password, newPassword(u))
+				s.Post(t, "/password", body).RefusedSaying(t, missingHeader, "/password works without a token")
+				s.Post(t, "/password", body, subject.Bearer(tokens.Refresh)).Refused(t, "/password takes a refresh token")
+				canLogIn(t, s, u)
+				changePassword(t, s, &u, tokens.Access)
+			},
+		},
+		{
+			ID: "password-is-changed-for-the-tokens-user", Task: 2, Needs: []string{"fresh-token-changes-the-password"},
+			Title: "Nobody can change somebody else's password",
+			Why:   "A username in the body is what somebody says, not who they are (OWASP API1:2023).",
+			Ref:   "RFC 9068 §4 (validating access tokens)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				mallory, victim := somebody(t, s), somebody(t, s)
+				tokens := s.LoginBoth(t, mallory)
+				s.Post(t, "/password?username="+victim.Username, subject.Bearer(tokens.Access), subject.JSON(map[string]string{
+					"username": victim.Username, "user": victim.Username, "current": mallory.Password, "new": "taken-over-" + mallory.Password,
+				})).Is(t, http.StatusOK, "a change with unknown fields is neither done nor a bad request", http.StatusNoContent, http.StatusBadRequest)
+				canLogIn(t, s, victim)
+				refusedLogin(t, s, subject.User{Username: victim.Username, Password: "taken-over-" + mallory.Password}, "somebody has changed another user's password")
+			},
+		},
+		{
+			ID: "changed-password-ends-other-sessions", Task: 2, Needs: []string{"fresh-token-changes-the-password"},
+			Title: "Changing the password ends every other session of the user, and only those",
+			Why:   "People change their password because somebody else has it. If that somebody stays logged in, the change has changed nothing.",
+			Ref:   "OWASP ASVS 5.0 §7.4.3 (end other sessions after a change of the password)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				u := somebody(t, s)
+				thief, owner, other := s.LoginBoth(t, u), s.LoginBoth(t, u), s.LoginBoth(t, s.NewUser(t))
+				changePassword(t, s, &u, owner.Access)
+				gone(t, s, thief, "of another session after the password was changed")
+				alive(t, s, owner)
+				alive(t, s, other)
+				alive(t, s, s.LoginBoth(t, u)) // a login in the same second is no old one
+			},
+		},
+		{
+			ID: "reauth-gives-a-fresh-token", Task: 3, Needs: []string{"refreshed-token-is-not-fresh"},
+			Title: "POST /reauth with an access token and the password answers 200 and a fresh access token",
+			Why:   "To ask for the password once more is enough. To throw people out and let them in again loses what they were doing.",
+			Ref:   "RFC 9470 §4 (authorization request after a challenge)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				u := somebody(t, s)
+				refreshed := rotated(t, s, s.LoginBoth(t, u))
+				notFresh(t, s, u, refreshed.Access, "a refreshed token changes the password")
+				stepped := reauthenticated(t, s, u, refreshed.Access)
+				own(t, s.Get(t, "/profile", subject.Bearer(stepped)), u)
+				s.Post(t, "/reauth", subject.Bearer(refreshed.Access), subject.JSON(map[string]string{"password": u.Password})).
+					NoStore(t, "an answer that carries a token may be cached")
+				changePassword(t, s, &u, stepped)
+			},
+		},
+		{
+			ID: "reauth-wants-the-password", Task: 3, Needs: []string{"reauth-gives-a-fresh-token"},
+			Title: "Without the right password /reauth gives nothing",
+			Why:   "A step-up that asks for nothing is a door with a bell and no lock.",
+			Ref:   "OWASP ASVS 5.0 §7.5.1 (full re-authentication before sensitive changes)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				u := somebody(t, s)
+				refreshed := rotated(t, s, s.LoginBoth(t, u))
+				for _, body := range []credentials{{"password": "wrong"}, {"password": u.Password + "\x00"}, {"password": ""}, {}, {"password": nil}, {"password": true}} {
+					a := s.Post(t, "/reauth", subject.Bearer(refreshed.Access), body.option())
+					refusedPassword(t, a, "/reauth succeeds without the password")
+					a.HasNone(t, "access_token", "a refusal of /reauth carries a token")
+				}
+				reauthenticated(t, s, u, refreshed.Access)
+			},
+		},
+		{
+			ID: "reauth-is-for-the-same-user", Task: 3, Needs: []string{"reauth-gives-a-fresh-token"},
+			Title: "/reauth is for the token's user only, whoever else is named",
+			Why:   "With a username in the body it is a login that keeps the other's session: two people in one.",
+			Ref:   "RFC 9068 §4 (validating access tokens)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				u, other := somebody(t, s), somebody(t, s)
+				refreshed := rotated(t, s, s.LoginBoth(t, u))
+				a := s.Post(t, "/reauth", subject.Bearer(refreshed.Access), subject.JSON(map[string]string{"username": other.Username, "password": other.Password}))
+				refusedPassword(t, a, "/reauth takes another user's password")
+				a = s.Post(t, "/reauth?username="+other.Username, subject.Bearer(refreshed.Access), subject.JSON(map[string]string{"username": other.Username, "user": other.Username, "password": u.Password})).
+					Is(t, http.StatusOK, "/reauth with unknown fields is neither done nor a bad request", http.StatusBadRequest)
+				if a.Status == http.StatusOK {
+					own(t, s.Get(t, "/profile", subject.Bearer(forged(a.Text("access_token"), "what /reauth gave "+u.Username+", who named "+other.Username))), u)
+				}
+			},
+		},
+		{
+			ID: "reauth-wants-an-access-token", Task: 3, Needs: []string{"reauth-gives-a-fresh-token"},
+			Title: "/reauth without an access token, or with a refresh token, is refused",
+			Why:   "It confirms a session. Where there is none, /login is the door.",
+			Ref:   "RFC 6750 §3.1",
+			Check: func(t require.TestingT, s *subject.Session) {
+				u := somebody(t, s)
+				tokens := s.LoginBoth(t, u)
+				body := subject.JSON(map[string]string{"username": u.Username, "password": u.Password})
+				s.Post(t, "/reauth", body).RefusedSaying(t, missingHeader, "/reauth works without a token")
+				s.Post(t, "/reauth", body, subject.Bearer(tokens.Refresh)).Refused(t, "/reauth takes a refresh token")
+				reauthenticated(t, s, u, tokens.Access)
+			},
+		},
+		{
+			ID: "reauth-keeps-the-session", Task: 3, Needs: []string{"reauth-gives-a-fresh-token"},
+			Title: "The fresh token belongs to the session that there was",
+			Why:   "If each step-up begins a session, its end moves on with it, and a logout leaves the other one open.",
+			Ref:   "OWASP ASVS 5.0 §7.3.2 (absolute maximum session lifetime)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				u := somebody(t, s)
+				tokens := s.LoginBoth(t, u)
+				stepped := reauthenticated(t, s, u, tokens.Access)
+				opens(t, s, stepped)
+				logsOut(t, s, "/logout", tokens.Access, "a logout with a good access token is refused")
+				stayShut(t, s, stepped, "the token of a /reauth opens %s after its session was logged out")
+
+				tokens = s.LoginBoth(t, u)
+				stepped = reauthenticated(t, s, u, tokens.Access)
+				logsOut(t, s, "/logout", stepped, "a logout with the token of a /reauth is refused")
+				gone(t, s, tokens, "of a session that was logged out by the token of its /reauth")
+			},
+		},
+	}
+}
+
+// refusedPassword wants the refusal of a password beside a good token: 400, 401
+// or 403.
+func refusedPassword(t require.TestingT, a *subject.Answer, claim string) {
+	a.Is(t, http.StatusUnauthorized, claim, http.StatusBadRequest, http.StatusForbidden)
+}
