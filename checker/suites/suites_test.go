@@ -59,7 +59,7 @@ func TestStepsTakeTheTimeThatTheySay(t *testing.T) {
 				set := suite.Steps[i].Set
 				suite.Steps[i].Set = func(s *lessons.Settings) {
 					if settings.AccessTTL != 0 {
-						s.AccessTTL, s.RefreshTTL, s.SessionTTL = settings.AccessTTL, settings.RefreshTTL, settings.SessionTTL
+						*s = settings
 					}
 					settings = *s // every step's server has the same, but for its own Set
 					if set != nil {
