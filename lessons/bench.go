@@ -226,6 +226,7 @@ const (
 // serveControl calls the grader back and does what it says until it hangs up.
 // One JSON value each way, in turn: the token first, then [Command] and [Reply].
 func serveControl(target, token string, newServer New) error {
+	debug.SetGCPercent(400) // a short life and a small heap: collect seldom
 	network, addr, _ := strings.Cut(target, ":")
 	conn, err := net.Dial(network, addr)
 	if err != nil {

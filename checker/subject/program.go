@@ -268,7 +268,8 @@ var ErrNoGo = errors.New("the go command was not found: install Go (https://go.d
 func Build(ctx context.Context, root, pkg, out string, flags ...string) error {
 	// Debug information is most of the linking, and nobody debugs this binary;
 	// the traces of panics do without it.
-	args := append([]string{"build", "-ldflags=-s -w", "-o", out}, flags...)
+	// Nor does anybody ask it for its commit.
+	args := append([]string{"build", "-buildvcs=false", "-ldflags=-s -w", "-o", out}, flags...)
 	cmd := exec.CommandContext(ctx, "go", append(args, pkg)...)
 	cmd.Dir = root
 	var output bytes.Buffer

@@ -130,14 +130,14 @@ func protect() []grade.Step {
 				users := []subject.User{s.Cosmo(), s.NewUser(t)}
 				tokens := []subject.Tokens{s.Login(t, users[0]), s.Login(t, users[1])}
 				var requests []probe.Request
-				for i := range 48 {
+				for i := range 40 {
 					requests = append(requests, subject.Request(http.MethodGet, doors[i/2%2], subject.Bearer(tokens[i%2].Access)))
 				}
 				// In turn first: a user who was kept at login is not the one who asks now.
 				for i, r := range append(requests[:4:4], requests[1], requests[0]) {
 					own(t, s.Do(t, r), users[[]int{0, 1, 0, 1, 1, 0}[i]])
 				}
-				for range 3 {
+				for range 2 {
 					for i, a := range s.Together(t, requests) {
 						own(t, a, users[i%2])
 					}
@@ -237,7 +237,11 @@ func protect() []grade.Step {
 				admitted(t, s)
 				for _, door := range doors {
 					for _, path := range []string{door, door + "/", "/" + door, strings.ToUpper(door), "/." + door, door + "/.", door + "?", door + "%2f", door + ".json", door + "//"} {
-						for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete} {
+						methods := []string{http.MethodGet, http.MethodHead}
+						if path == door {
+							methods = append(methods, http.MethodPost, http.MethodPut, http.MethodDelete)
+						}
+						for _, method := range methods {
 							a := s.Do(t, subject.Request(method, path))
 							if a.Status < 300 {
 								s.Fail(t, "there is a way in without a token: "+method+" "+path, "401, or that there is no such route", a.Summary())
