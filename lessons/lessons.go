@@ -106,6 +106,9 @@ func All() []Lesson {
 		{ID: "07-fresh", Title: "Fresh tokens", Minutes: 40,
 			Aim:  "ask for the password again before it is changed, and end all other sessions when it is",
 			Edit: []string{"token.go", "protect.go", "refresh.go", "password.go"}},
+		{ID: "08-sliding", Title: "Sliding renewal", Minutes: 45,
+			Aim:  "keep whoever is active logged in, replace tokens on the way, and end every session after a week",
+			Edit: []string{"sliding.go", "server.go"}, Access: 24 * time.Hour, Refresh: 24 * time.Hour},
 	}
 }
 

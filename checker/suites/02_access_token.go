@@ -1,6 +1,8 @@
 package suites
 
 import (
+	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -167,7 +169,8 @@ func accessToken() []grade.Step {
 				whole := show(token.Header) + show(token.Claims)
 				private := append(s.Hashes(), u.Password, "argon2id", u.Username+"@")
 				if s.Settings.Secret != nil {
-					private = append(private, string(s.Settings.Secret))
+					key := s.Settings.Secret
+					private = append(private, string(key), hex.EncodeToString(key), base64.RawStdEncoding.EncodeToString(key), base64.RawURLEncoding.EncodeToString(key))
 				}
 				for _, p := range private {
 					if p != "" && strings.Contains(whole, strings.Trim(show(p), `"`)) {

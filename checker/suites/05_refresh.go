@@ -2,6 +2,7 @@ package suites
 
 import (
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -204,6 +205,20 @@ func refresh() []grade.Step {
 				s.Post(t, "/refresh").RefusedSaying(t, missingHeader, "/refresh gives a token to whoever brings none").
 					Challenges(t, "", "a 401 carries no Bearer challenge")
 				noRefresh(t, s, "/refresh takes a name for a token", subject.JSON(map[string]string{"username": "cosmo"}))
+			},
+		},
+		{
+			ID: "refresh-refuses-odd-headers", Task: 3, Needs: []string{"refresh-without-a-token-is-refused"},
+			Title: "A header that is no bearer token is refused at /refresh, too, and nothing breaks",
+			Why:   "A second place that reads the header is a second place to cut it at the seventh letter.",
+			Ref:   "RFC 6750 §2.1 and §3.1",
+			Check: func(t require.TestingT, s *subject.Session) {
+				got := refreshing(t, s, s.Cosmo())
+				raw := got.Refresh.Raw
+				for _, header := range append(slices.Clone(oddHeaders), "Basic "+raw, "Token "+raw, "Digest "+raw, raw, "Bearer"+raw) {
+					malformed(t, s.Post(t, "/refresh", subject.Authorization(header, forged("", ""))), "/refresh does not refuse a strange Authorization header")
+				}
+				s.Refresh(t, got)
 			},
 		},
 		{

@@ -25,6 +25,8 @@ func chapters() []chapter {
 		{lesson: "05-refresh", steps: refresh()},
 		{lesson: "06-rotation", steps: rotation()},
 		{lesson: "07-fresh", steps: fresh()},
+		// Both tokens live as long, so there is no time between the two ends.
+		{lesson: "08-sliding", steps: sliding(), drops: []string{"refresh-works-after-the-access-token", "logout-needs-no-living-token"}},
 	}
 }
 
