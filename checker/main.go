@@ -91,7 +91,7 @@ func run(ctx context.Context, folder string, args []string, stdout, stderr io.Wr
 	switch {
 	case errors.As(err, &done):
 		return int(done)
-	case ctx.Err() != nil:
+	case err != nil && ctx.Err() != nil:
 		fmt.Fprintln(stderr, "interrupted")
 		return 2
 	case err != nil:

@@ -124,8 +124,8 @@ func (e *Exchange) DescribeToken() string {
 	return printable(text)
 }
 
-// DescribeToken shows a JWT's claims with times as seen from now; a token that
-// is no JWT stands folded.
+// DescribeToken shows a JWT's interesting claims, with times as seen from now; a
+// token that is no JWT stands folded.
 func DescribeToken(raw string, now time.Time) string {
 	t, err := forge.Decode(raw)
 	if err != nil {
@@ -138,36 +138,37 @@ func DescribeToken(raw string, now time.Time) string {
 	if t.Alg() != "HS256" {
 		parts = append(parts, fmt.Sprintf(`"alg":%q`, t.Alg()))
 	}
-	for _, claim := range claimOrder(t) {
-		v, _ := json.Marshal(t.Claims[claim])
-		switch claim {
-		case "exp", "nbf", "iat", "auth_time":
-			if when, ok := t.Time(claim); ok {
-				v, _ = json.Marshal(relative(when.Sub(now)))
-			}
-		case "jti":
+	first := []string{"sub", "iat", "nbf", "exp"}
+	rest := slices.DeleteFunc(slices.Sorted(maps.Keys(t.Claims)), func(c string) bool { return slices.Contains(first, c) })
+	folded := false
+	for _, claim := range append(first, rest...) {
+		value, ok := t.Claims[claim]
+		switch {
+		case !ok:
+			continue
+		case slices.Contains(dull, claim):
+			folded = true
 			continue
 		}
-		parts = append(parts, fmt.Sprintf("%q:%s", claim, foldAnswer(string(v))))
+		text, _ := json.Marshal(value)
+		if when, ok := t.Time(claim); ok && slices.Contains(dates, claim) {
+			text, _ = json.Marshal(relative(when.Sub(now)))
+		}
+		parts = append(parts, fmt.Sprintf("%q:%s", claim, foldAnswer(string(text))))
+	}
+	if folded {
+		parts = append(parts, "…")
 	}
 	return "{" + strings.Join(parts, ",") + "}"
 }
 
-func claimOrder(t forge.Token) []string {
-	var order []string
-	known := []string{"sub", "iat", "nbf", "exp", "iss", "aud"}
-	for _, c := range known {
-		if _, ok := t.Claims[c]; ok {
-			order = append(order, c)
-		}
-	}
-	for _, c := range slices.Sorted(maps.Keys(t.Claims)) {
-		if !slices.Contains(known, c) {
-			order = append(order, c)
-		}
-	}
-	return order
-}
+var (
+	dates = []string{"iat", "nbf", "exp", "auth_time"}
+
+	// dull claims tell a reader little: they are long, random, or always the same.
+	// Where a step has changed one, the words beside the token say so.
+	dull = []string{"iss", "aud", "jti", "sid"}
+)
 
 func relative(d time.Duration) string {
 	switch {

@@ -59,7 +59,7 @@ var Mistakes = map[int]Mistake{
 	48: {Text: "The library is told not to check the claims."},
 	49: {Text: "A token is good before its nbf."},
 	50: {Text: "Leeway of more than a minute."},
-	51: {Text: "A lifetime of zero or less makes tokens that never expire, or never live.", Elsewhere: "lessons.Config.Validate refuses such a configuration at start, and its tests hold that"},
+	51: {Text: "A lifetime of zero or less makes tokens that never expire, or never live.", Elsewhere: "lessons.Config.Validate refuses such a configuration before a server is built"},
 	52: {Text: "The client says how long its token lives."},
 	53: {Text: "exp is cast to a type that it never has, and the check is silently skipped."},
 	54: {Text: "\"Expired\" is taken for harmless, or said of a token that was never good."},

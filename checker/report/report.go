@@ -137,7 +137,8 @@ func (c Card) failure(r grade.Result) {
 		c.field("got", f.Got)
 	}
 	c.field("", r.Detail)
-	c.field("why", fmt.Sprintf("%s (%s)", strings.TrimSuffix(r.Step.Why, "."), r.Step.Ref)+".")
+	c.field("why", r.Step.Why)
+	c.field("ref", r.Step.Ref)
 	if c.Next != nil {
 		c.field("next", c.Next(r))
 	}
