@@ -3,6 +3,7 @@ package suites
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -55,6 +56,10 @@ func somebody(t require.TestingT, s *subject.Session) subject.User {
 func pastFreshness(c lessons.Settings) time.Duration { return c.FreshFor + leeway + time.Second }
 
 func beforeStale(c lessons.Settings) time.Duration { return max(0, c.FreshFor-2*time.Second) }
+
+// registered are the claims of RFC 7519 §4.1: none of them says how a token was
+// come by.
+var registered = []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti"}
 
 func fresh() []grade.Step {
 	return []grade.Step{
@@ -129,6 +134,11 @@ func fresh() []grade.Step {
 				for _, value := range []any{nil, "false", "", 0} {
 					changes["with fresh "+show(value)] = forged(refreshed.With("fresh", value).Sign(refreshed.Alg(), secret), "a refreshed token with the fresh "+show(value))
 				}
+				for claim := range refreshed.Claims {
+					if !slices.Contains(registered, claim) {
+						changes["without "+claim] = forged(refreshed.Without(claim).Sign(refreshed.Alg(), secret), "a refreshed token without its "+claim)
+					}
+				}
 				for how, token := range changes {
 					a := s.Post(t, "/password", subject.Bearer(token), passwordChange(u.Password, newPassword(u)))
 					a.Is(t, http.StatusUnauthorized, "a token "+how+" changes the password")
@@ -186,6 +196,8 @@ func fresh() []grade.Step {
 				tokens := s.LoginBoth(t, u)
 				body := passwordChange(u.Password, newPassword(u))
 				s.Post(t, "/password", body).RefusedSaying(t, missingHeader, "/password works without a token")
+				named := subject.JSON(map[string]string{"username": u.Username, "current": u.Password, "new": newPassword(u)})
+				s.Post(t, "/password", named).Is(t, http.StatusUnauthorized, "/password works without a token, by a name", http.StatusBadRequest)
 				s.Post(t, "/password", body, subject.Bearer(tokens.Refresh)).Refused(t, "/password takes a refresh token")
 				canLogIn(t, s, u)
 				changePassword(t, s, &u, tokens.Access)
@@ -226,9 +238,12 @@ func fresh() []grade.Step {
 			Title: "POST /reauth with an access token and the password answers 200 and a fresh access token",
 			Why:   "To ask for the password once more is enough. To throw people out and let them in again loses what they were doing.",
 			Ref:   "RFC 9470 §4 (authorization request after a challenge)",
+			Takes: pastFreshness,
 			Check: func(t require.TestingT, s *subject.Session) {
 				u := somebody(t, s)
-				refreshed := rotated(t, s, s.LoginBoth(t, u))
+				tokens := s.LoginBoth(t, u)
+				s.Advance(t, pastFreshness(s.Settings)) // freshness counts from the /reauth, not from the login
+				refreshed := rotated(t, s, tokens)
 				notFresh(t, s, u, refreshed.Access, "a refreshed token changes the password")
 				stepped := reauthenticated(t, s, u, refreshed.Access)
 				own(t, s.Get(t, "/profile", subject.Bearer(stepped)), u)
@@ -301,6 +316,34 @@ func fresh() []grade.Step {
 				stepped = reauthenticated(t, s, u, tokens.Access)
 				logsOut(t, s, "/logout", stepped, "a logout with the token of a /reauth is refused")
 				gone(t, s, tokens, "of a session that was logged out by the token of its /reauth")
+			},
+		},
+		{
+			ID: "reauth-does-not-extend-the-session", Task: 3, Needs: []string{"reauth-gives-a-fresh-token"},
+			Title: "However often the password is given again, a session ends SessionTTL after the login",
+			Why:   "An end that moves with each step-up is none.",
+			Ref:   "OWASP ASVS 5.0 §7.3.2 (absolute maximum session lifetime)",
+			Set:   shortSessions,
+			Takes: chainTime,
+			Check: func(t require.TestingT, s *subject.Session) {
+				u := somebody(t, s)
+				tokens := s.LoginBoth(t, u)
+				for since := chainStep(s.Settings); since <= chainTime(s.Settings); since += chainStep(s.Settings) {
+					s.Advance(t, chainStep(s.Settings))
+					a := s.Post(t, "/refresh", subject.Bearer(tokens.Refresh))
+					if since > s.Settings.SessionTTL+leeway {
+						a.Refused(t, fmt.Sprintf("a session whose password was given again goes on %v after its login, although it is to end after %v", since, s.Settings.SessionTTL))
+					}
+					if a.Status != http.StatusOK {
+						continue
+					}
+					tokens.Refresh = probe.Token{Raw: a.Text("refresh_token"), What: "the refresh token of the last rotation"}
+					access := probe.Token{Raw: a.Text("access_token"), What: "the access token of the last rotation"}
+					if since < s.Settings.SessionTTL-2*time.Second {
+						reauthenticated(t, s, u, access)
+					}
+				}
+				reauthenticated(t, s, u, s.LoginBoth(t, u).Access)
 			},
 		},
 	}
