@@ -20,6 +20,8 @@ type urlCommand struct {
 	Audience   string        `help:"The aud that it was configured with."`
 	AccessTTL  time.Duration `name:"access-ttl" help:"How long its access tokens live: 2s, 15m (default: the lesson's)."`
 	RefreshTTL time.Duration `name:"refresh-ttl" help:"How long its refresh tokens live: 6s, 1h (default: the lesson's)."`
+	FreshFor   time.Duration `name:"fresh-for" help:"How long a login counts as fresh (default: the lesson's)."`
+	SessionTTL time.Duration `name:"session-ttl" help:"When its sessions end for good (default: the lesson's)."`
 	User       []string      `sep:"none" placeholder:"NAME:PASSWORD" help:"A user besides cosmo; may be given several times."`
 	Patience   time.Duration `default:"3m" help:"The longest that a step may let pass on the real clock."`
 	Step       string        `placeholder:"ID" help:"Only this step and those that it needs."`
@@ -40,12 +42,15 @@ func (c *urlCommand) Run(d *desk) error {
 	target := subject.Target{URL: c.URL, Settings: l.Settings(), Patience: c.Patience}
 	s := &target.Settings
 	s.Secret, s.Issuer, s.Audience = []byte(c.Secret), c.Issuer, c.Audience
-	for given, setting := range map[time.Duration]*time.Duration{c.AccessTTL: &s.AccessTTL, c.RefreshTTL: &s.RefreshTTL} {
+	for _, ttl := range []struct {
+		given   time.Duration
+		setting *time.Duration
+	}{{c.AccessTTL, &s.AccessTTL}, {c.RefreshTTL, &s.RefreshTTL}, {c.FreshFor, &s.FreshFor}, {c.SessionTTL, &s.SessionTTL}} {
 		switch {
-		case given < 0:
+		case ttl.given < 0:
 			return errors.New("a lifetime must be more than zero")
-		case given > 0:
-			*setting = given
+		case ttl.given > 0:
+			*ttl.setting = ttl.given
 		}
 	}
 	if s.RefreshTTL < s.AccessTTL {

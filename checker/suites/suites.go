@@ -25,8 +25,8 @@ func chapters() []chapter {
 		{lesson: "05-refresh", steps: refresh()},
 		{lesson: "06-rotation", steps: rotation()},
 		{lesson: "07-fresh", steps: fresh()},
-		// Both tokens live as long, so there is no time between the two ends.
-		{lesson: "08-sliding", steps: sliding(), drops: []string{"refresh-works-after-the-access-token", "logout-needs-no-living-token"}},
+		// Here both tokens live 24 hours: there is no time between their two ends.
+		{lesson: "08-sliding", steps: sliding(), drops: []string{"refresh-works-after-the-access-token", "logout-needs-no-living-token", "logout-wants-a-token-of-ours"}},
 	}
 }
 
