@@ -79,9 +79,17 @@ func (s *Session) AddUser(t require.TestingT, username, password string) User {
 	return User{ID: r.UserID, Username: username, Password: password}
 }
 
+// NeedsDeletion ends the step where no user can be deleted, before it asks for
+// users whom it could then do nothing with.
+func (s *Session) NeedsDeletion() {
+	if s.bench == nil {
+		s.unavailable("it needs a user deleted from the database, which a URL cannot give")
+	}
+}
+
 // DeleteUser removes a user from the server's database.
 func (s *Session) DeleteUser(t require.TestingT, u User) {
-	s.command("a user deleted from the database", lessons.Command{Op: lessons.OpDeleteUser, Username: u.Username})
+	s.command("a deleted user", lessons.Command{Op: lessons.OpDeleteUser, Username: u.Username})
 }
 
 // Visits is how many dashboards were shown so far.

@@ -451,6 +451,7 @@ func protect() []grade.Step {
 			Why:   "A signature says that the token was good when it was made. Whoever was dismissed at noon should be out at noon.",
 			Ref:   "OWASP ASVS 5.0 §7.4.2 (end all sessions of a deleted user)",
 			Check: func(t require.TestingT, s *subject.Session) {
+				s.NeedsDeletion()
 				stays, goes := s.NewUser(t), s.NewUser(t)
 				staying, going := s.Login(t, stays), s.Login(t, goes)
 				opens(t, s, going.Access)

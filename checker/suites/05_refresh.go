@@ -299,6 +299,7 @@ func refresh() []grade.Step {
 			Why:   "Otherwise an account that was closed goes on giving itself new tokens.",
 			Ref:   "OWASP ASVS 5.0 §7.4.2 (end all sessions of a deleted user)",
 			Check: func(t require.TestingT, s *subject.Session) {
+				s.NeedsDeletion()
 				stays, goes := s.NewUser(t), s.NewUser(t)
 				staying, going := refreshing(t, s, stays), refreshing(t, s, goes)
 				s.DeleteUser(t, goes)
