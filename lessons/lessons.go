@@ -109,6 +109,9 @@ func All() []Lesson {
 		{ID: "08-sliding", Title: "Sliding renewal", Minutes: 45,
 			Aim:  "keep whoever is active logged in, replace tokens on the way, and end every session after a week",
 			Edit: []string{"sliding.go", "server.go"}, Access: 24 * time.Hour, Refresh: 24 * time.Hour},
+		{ID: "09-cookies", Title: "Cookies", Minutes: 50,
+			Aim:  "carry the tokens in cookies, out of reach of scripts and of other people's pages",
+			Edit: []string{"cookies.go", "protect.go", "refresh.go", "sliding.go", "password.go", "server.go"}, Access: 24 * time.Hour, Refresh: 24 * time.Hour},
 	}
 }
 
