@@ -9,7 +9,7 @@ CHECKER   := .workshop/bin/checker
 CHECKER_SOURCES := go.mod go.sum $(wildcard lessons/*.go lessons/*/*.md lessons/*/*.svg mockdb/*.go \
 	checker/*.go checker/*/*.go checker/*/*.txtar)
 
-.PHONY: check run list hint diff reset explain url test bench soak originals help
+.PHONY: check run list hint diff reset explain url test proof bench soak originals help
 
 check: $(CHECKER) ## grade a lesson: LESSON=05, or all; without it the first that is not done
 	@$(CHECKER) check $(LESSON) $(if $(STEP),--step $(STEP)) $(FLAGS)
@@ -41,6 +41,9 @@ $(CHECKER): $(CHECKER_SOURCES)
 
 test: ## verify the whole workshop: texts, starters, solutions, graders
 	@go run ./checker/proof/verify
+
+proof: ## grade every server that is known to be wrong or right, and print the table
+	@go run ./checker/proof/exam $(CASE)
 
 bench: ## what grading costs, as ratios
 	@go run ./checker/proof/bench

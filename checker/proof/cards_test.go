@@ -99,3 +99,16 @@ func steady(card string) string {
 	}
 	return card
 }
+
+// The page that lists the corpus lists what is there.
+func TestTableIsCurrent(t *testing.T) {
+	cases, err := proof.Load(proof.Corpus, os.DirFS(filepath.Join(root, "solutions")))
+	require.NoError(t, err)
+	const page = "PROOF.md"
+	if *update {
+		require.NoError(t, os.WriteFile(page, []byte(proof.Table(cases)), 0o644))
+	}
+	text, err := os.ReadFile(page)
+	require.NoError(t, err)
+	assert.Equal(t, proof.Table(cases), string(text), "go test ./checker/proof -run Table -update")
+}
