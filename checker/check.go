@@ -124,22 +124,24 @@ func (d *desk) gradeAll(chosen []lessons.Lesson, solution bool, o grade.Options)
 	}
 	verdicts := make([]grade.Verdict, len(chosen))
 	errs := make([]error, len(chosen))
-	slots := make(chan struct{}, max(1, runtime.NumCPU()))
+	slots := make(chan struct{}, runtime.NumCPU())
+	// A single lesson has all cores to itself; a few processes use them up.
+	overlap := min(max(1, runtime.NumCPU()/len(chosen)), 4)
 	var wg sync.WaitGroup
 	for i, l := range chosen {
 		wg.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			verdicts[i], errs[i] = d.grade(l, solution, o)
+			verdicts[i], errs[i] = d.grade(l, solution, overlap, o)
 		})
 	}
 	wg.Wait()
 	return verdicts, errors.Join(errs...)
 }
 
-// grade builds and grades one lesson. What keeps the learner's code from being
+// grade builds and grades one lesson in so many processes. What keeps the learner's code from being
 // graded is part of the verdict; an error is the checkout's or the machine's.
-func (d *desk) grade(l lessons.Lesson, solution bool, o grade.Options) (grade.Verdict, error) {
+func (d *desk) grade(l lessons.Lesson, solution bool, overlap int, o grade.Options) (grade.Verdict, error) {
 	v := grade.Verdict{Lesson: l}
 	program, hash, err := d.build(d.ctx, l, solution)
 	var build *subject.BuildError
@@ -148,7 +150,7 @@ func (d *desk) grade(l lessons.Lesson, solution bool, o grade.Options) (grade.Ve
 	} else if err != nil {
 		return v, err
 	} else {
-		sub := subject.Program(program)
+		sub := subject.Program(program, overlap)
 		defer sub.Close()
 		v = grade.Run(d.ctx, suites.For(l), sub, o)
 	}

@@ -201,7 +201,7 @@ func (c *explainCommand) Run(d *desk) error {
 	if err != nil {
 		return err
 	}
-	sub := subject.Program(program)
+	sub := subject.Program(program, 1)
 	defer sub.Close()
 	card.Exchanges(grade.NewRunner(suites.For(home), sub, grade.Options{}).Run(d.ctx, s))
 	return nil

@@ -164,14 +164,7 @@ func Run(ctx context.Context, suite Suite, sub subject.Subject, o Options) Verdi
 		steps = slices.Clone(steps)
 		o.Shuffle.Shuffle(len(steps), func(i, j int) { steps[i], steps[j] = steps[j], steps[i] })
 	}
-	r := NewRunner(suite, sub, o)
-	if sub.Shared() {
-		v.Results = r.overlapping(ctx, steps)
-	} else {
-		for _, step := range steps {
-			v.Results = append(v.Results, r.Run(ctx, step))
-		}
-	}
+	v.Results = NewRunner(suite, sub, o).all(ctx, steps)
 	v.Took = time.Since(start)
 	return v
 }
@@ -250,19 +243,46 @@ func (r *Runner) blocked(step Step) (string, bool) {
 	return "", false
 }
 
-// overlapping runs the steps that let time pass beside each other, after the
-// others: on the real clock they would take the longest.
-func (r *Runner) overlapping(ctx context.Context, steps []Step) []Result {
+// all runs the steps, as many at a time as the subject allows. A step begins when
+// those that it needs have ended. On the real clock, where some take minutes, only
+// these run beside each other, after the rest.
+func (r *Runner) all(ctx context.Context, steps []Step) []Result {
 	results := make([]Result, len(steps))
+	ended := make(map[string]chan struct{}, len(steps))
+	for _, step := range steps {
+		ended[step.ID] = make(chan struct{})
+	}
+	run := func(i int) {
+		defer close(ended[steps[i].ID])
+		results[i] = r.Run(ctx, steps[i])
+	}
+	slots := make(chan struct{}, r.subject.Overlap())
 	var wait sync.WaitGroup
+	begin := func(i int) {
+		slots <- struct{}{}
+		if !r.options.IgnoreNeeds {
+			for _, need := range steps[i].Needs {
+				if there, ok := ended[need]; ok {
+					<-there // it stands before this one, so it has begun
+				}
+			}
+		}
+		wait.Go(func() {
+			defer func() { <-slots }()
+			run(i)
+		})
+	}
 	for i, step := range steps {
-		if step.Takes == nil {
-			results[i] = r.Run(ctx, step)
+		switch {
+		case r.subject.RealClock() && step.Takes == nil:
+			run(i)
+		case !r.subject.RealClock():
+			begin(i)
 		}
 	}
 	for i, step := range steps {
-		if step.Takes != nil {
-			wait.Go(func() { results[i] = r.Run(ctx, step) })
+		if r.subject.RealClock() && step.Takes != nil {
+			begin(i)
 		}
 	}
 	wait.Wait()
@@ -299,7 +319,7 @@ func (r *Runner) try(ctx context.Context, step Step) Result {
 	if step.Set != nil {
 		step.Set(&settings)
 	}
-	if deadline := cmp.Or(r.options.Deadline, DefaultDeadline); deadline > 0 && !r.subject.Shared() {
+	if deadline := cmp.Or(r.options.Deadline, DefaultDeadline); deadline > 0 && !r.subject.RealClock() {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, deadline)
 		defer cancel()

@@ -65,7 +65,7 @@ func vet(t *testing.T, c proof.Case) {
 
 // byProgram grades the case as the learner's command does.
 func byProgram(t *testing.T, c proof.Case, program string) grade.Verdict {
-	sub := subject.Program(program)
+	sub := subject.Program(program, 1)
 	defer sub.Close()
 	return grade.Run(t.Context(), suites.For(c.Lesson), sub, grade.Options{})
 }

@@ -35,7 +35,7 @@ func TestStartersCompileAnswerAndFailEveryStepOfTheirOwn(t *testing.T) {
 			t.Parallel()
 			program := filepath.Join(t.TempDir(), "server.exe")
 			require.NoError(t, subject.Build(t.Context(), dir, workbook.Package(l, false), program))
-			sub := subject.Program(program)
+			sub := subject.Program(program, 1)
 			defer sub.Close()
 			// Each step by itself: none may pass because another was not run.
 			v := grade.Run(t.Context(), suites.For(l), sub, grade.Options{IgnoreNeeds: true})

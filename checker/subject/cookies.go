@@ -44,11 +44,11 @@ type Browser struct {
 	s       *Session
 	mu      sync.Mutex
 	kept    []Cookie
-	refused string // why the last cookie that it did not keep was not kept
+	refused map[string]string // by kind: why the last one was not kept
 }
 
 // Browser returns a browser without a cookie.
-func (s *Session) Browser() *Browser { return &Browser{s: s} }
+func (s *Session) Browser() *Browser { return &Browser{s: s, refused: map[string]string{}} }
 
 // origin is what a browser calls the server's own pages.
 func (s *Session) origin() string {
@@ -64,7 +64,7 @@ func (s *Session) origin() string {
 func (b *Browser) Clone() *Browser {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return &Browser{User: b.User, s: b.s, kept: slices.Clone(b.kept)}
+	return &Browser{User: b.User, s: b.s, kept: slices.Clone(b.kept), refused: map[string]string{}}
 }
 
 // Request makes a request of the server's own page.
@@ -124,7 +124,7 @@ func (b *Browser) LogIn(t require.TestingT, u User) *Answer {
 			probe.Fail(t, &probe.Failure{Claim: "/login sets no cookie " + kind, Sent: a.Exchange, Want: "Set-Cookie: " + kind + "=…", Got: a.Headers("Set-Cookie")})
 		}
 		if _, ok := b.Cookie(kind); !ok {
-			probe.Fail(t, &probe.Failure{Claim: "a browser does not keep the cookie " + kind + b.refused, Sent: a.Exchange, Want: "a cookie that is kept", Got: a.Headers("Set-Cookie")})
+			probe.Fail(t, &probe.Failure{Claim: "a browser does not keep the cookie " + kind + b.refused[kind], Sent: a.Exchange, Want: "a cookie that is kept", Got: a.Headers("Set-Cookie")})
 		}
 	}
 	return a
@@ -178,15 +178,17 @@ func (b *Browser) keep(a *Answer) {
 			kept.ends = c.Expires
 		}
 		if why := notKept(kept, b.s.origin()); why != "" {
-			b.refused = ": " + why
+			b.refused[kindOf(c.Name)] = ": " + why
 			continue
 		}
 		b.kept = slices.DeleteFunc(b.kept, func(old Cookie) bool {
 			return old.Name == c.Name && old.effective == kept.effective && old.host() == kept.host()
 		})
-		if !b.gone(kept) {
-			b.kept = append(b.kept, kept)
+		if b.gone(kept) {
+			b.refused[kindOf(c.Name)] = ": its life is over by the server's clock"
+			continue
 		}
+		b.kept = append(b.kept, kept)
 	}
 }
 
@@ -215,10 +217,10 @@ func pathMatches(request, cookie string) bool {
 		(strings.HasSuffix(cookie, "/") || request[len(cookie)] == '/')
 }
 
-// kindOf is the last part of a cookie's name, if it is one of the three.
+// kindOf is the last part of a cookie's name, if it is one of the three, else "".
 func kindOf(name string) string {
 	for _, kind := range []string{AccessCookie, RefreshCookie, CSRFCookie} {
-		if strings.HasSuffix(name, kind) {
+		if name == kind || strings.HasSuffix(name, "-"+kind) {
 			return kind
 		}
 	}

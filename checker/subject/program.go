@@ -40,11 +40,42 @@ type run struct {
 	gone   chan struct{} // closed when the process has ended
 }
 
-// Program returns the subject that runs the program at path. It is started
-// when it is needed, and again if it dies or hangs.
-func Program(path string) Subject { return &program{path: path} }
+// Program returns the subject that runs the program at path, in as many processes
+// as sessions are to overlap. A process is started when it is needed, and again if
+// it dies or hangs.
+func Program(path string, overlap int) Subject {
+	p := &pool{idle: make(chan *program, overlap)}
+	for range overlap {
+		p.idle <- &program{path: path}
+	}
+	return p
+}
 
-func (p *program) Shared() bool { return false }
+// A pool is programs that take turns. One process serves one session at a time,
+// so that a server which keeps its state in package variables is served as well.
+type pool struct{ idle chan *program }
+
+func (p *pool) Overlap() int    { return cap(p.idle) }
+func (p *pool) RealClock() bool { return false }
+
+func (p *pool) Fresh(ctx context.Context, s lessons.Settings) (*Session, error) {
+	one := <-p.idle
+	session, err := one.Fresh(ctx, s)
+	if err != nil {
+		p.idle <- one
+		return nil, err
+	}
+	session.release = func() { p.idle <- one }
+	return session, nil
+}
+
+// Close ends all processes; those of sessions that have not ended when they do.
+func (p *pool) Close() error {
+	for range cap(p.idle) {
+		(<-p.idle).Close()
+	}
+	return nil
+}
 
 func (p *program) Close() error {
 	p.mu.Lock()

@@ -30,6 +30,8 @@ type Session struct {
 	target *Target       // nil elsewhere
 	output func() string // what the program printed meanwhile; nil where nobody knows
 
+	release func() // gives the server back; nil where nobody waits for it
+
 	mu       sync.Mutex
 	now      time.Time
 	advanced time.Duration
@@ -161,8 +163,13 @@ func (s *Session) Printed() string {
 	return s.output()
 }
 
-// End drops the connections.
-func (s *Session) End() { s.client.Close() }
+// End drops the connections and lets the server go.
+func (s *Session) End() {
+	s.client.Close()
+	if s.release != nil {
+		s.release()
+	}
+}
 
 func (s *Session) unavailable(format string, args ...any) {
 	panic(&Unavailable{Reason: fmt.Sprintf(format, args...)})

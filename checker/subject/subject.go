@@ -22,13 +22,15 @@ import (
 // A Subject is a server that can be had afresh, time and again.
 type Subject interface {
 	// Fresh starts a server with nothing of the last one left in it and returns
-	// a session with it. It returns an [*Ungradable] where that cannot be done.
-	// The session ends at the next Fresh, or with its context.
+	// a session with it, which the caller ends. It returns an [*Ungradable] where
+	// that cannot be done.
 	Fresh(ctx context.Context, s lessons.Settings) (*Session, error)
 
-	// Shared tells whether sessions may overlap because they all talk to one
-	// server anyway.
-	Shared() bool
+	// Overlap is how many sessions there can be at a time.
+	Overlap() int
+
+	// RealClock tells whether time passes by itself, and Advance waits for it.
+	RealClock() bool
 
 	// Close ends the server and what belongs to it.
 	Close() error
@@ -127,7 +129,8 @@ func (p *inProcess) Fresh(ctx context.Context, s lessons.Settings) (*Session, er
 	return open(ctx, p, lessons.Command{Settings: s})
 }
 
-func (p *inProcess) Shared() bool { return false }
+func (p *inProcess) Overlap() int    { return 1 }
+func (p *inProcess) RealClock() bool { return false }
 
 func (p *inProcess) Close() error {
 	p.bench.Close()

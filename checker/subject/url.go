@@ -40,5 +40,7 @@ func (r *remote) Fresh(ctx context.Context, _ lessons.Settings) (*Session, error
 	}, nil
 }
 
-func (r *remote) Shared() bool { return true }
-func (r *remote) Close() error { return nil }
+// Overlap is high: the steps only wait, and do so beside each other.
+func (r *remote) Overlap() int    { return 100 }
+func (r *remote) RealClock() bool { return true }
+func (r *remote) Close() error    { return nil }

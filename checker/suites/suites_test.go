@@ -50,7 +50,7 @@ func TestStepsTakeTheTimeThatTheySay(t *testing.T) {
 			t.Parallel()
 			bin := filepath.Join(t.TempDir(), "server.exe")
 			require.NoError(t, subject.Build(context.Background(), root, "./solutions/"+l.ID, bin))
-			sub := subject.Program(bin)
+			sub := subject.Program(bin, 1)
 			defer sub.Close()
 			var settings lessons.Settings
 			suite := suites.For(l)

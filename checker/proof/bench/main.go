@@ -7,6 +7,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"sync"
 	"time"
 
 	"jwtworkshop/checker/grade"
@@ -137,33 +139,67 @@ func (b *bencher) edits(l lessons.Lesson, title string) error {
 	return nil
 }
 
-// suites times the suites alone, their programs built and started.
+// suites times the suites alone: each by itself, as checking one lesson runs it,
+// and all at once, as checking all of them does.
 func (b *bencher) suites() error {
-	fmt.Println("the suites, once their programs are built (start of the program included)")
-	var total time.Duration
+	fmt.Println("the suites, once their programs are built (starting them included)")
+	program := func(l lessons.Lesson) string { return filepath.Join(b.dir, ".workshop", l.ID+".exe") }
+	run := func(l lessons.Lesson, overlap int) error {
+		sub := subject.Program(program(l), overlap)
+		defer sub.Close()
+		if v := grade.Run(context.Background(), suites.For(l), sub, grade.Options{}); !v.Passed() {
+			return fmt.Errorf("the solution of %s does not pass", l.ID)
+		}
+		return nil
+	}
 	for _, l := range lessons.All() {
-		program := filepath.Join(b.dir, ".workshop", l.ID+".exe")
-		if err := subject.Build(context.Background(), b.dir, workbook.Package(l, true), program); err != nil {
+		if err := subject.Build(context.Background(), b.dir, workbook.Package(l, true), program(l)); err != nil {
 			return err
 		}
-		var took []time.Duration
-		for range b.runs {
-			sub := subject.Program(program)
-			start := time.Now()
-			v := grade.Run(context.Background(), suites.For(l), sub, grade.Options{})
-			sub.Close()
-			took = append(took, time.Since(start))
-			if !v.Passed() {
-				return fmt.Errorf("the solution of %s does not pass", l.ID)
-			}
+		m, err := b.median(func() error { return run(l, runtime.NumCPU()) })
+		if err != nil {
+			return err
 		}
-		m := median(took)
-		total += m
-		fmt.Printf("  %-24s %6.0f ms\n", l.ID, float64(m.Microseconds())/1000)
+		fmt.Printf("  %-24s %6.0f ms   %d steps\n", l.ID, ms(m), len(suites.For(l).Steps))
 	}
-	fmt.Printf("  %-24s %6.0f ms\n\n", "together", float64(total.Microseconds())/1000)
+	for _, n := range []int{5, len(lessons.All())} {
+		m, err := b.median(func() error {
+			slots := make(chan struct{}, runtime.NumCPU())
+			errs := make([]error, n)
+			var wg sync.WaitGroup
+			for i, l := range lessons.All()[:n] {
+				wg.Go(func() {
+					slots <- struct{}{}
+					defer func() { <-slots }()
+					errs[i] = run(l, 1)
+				})
+			}
+			wg.Wait()
+			return errors.Join(errs...)
+		})
+		if err != nil {
+			return err
+		}
+		fmt.Printf("  %-24s %6.0f ms\n", fmt.Sprintf("the first %d together", n), ms(m))
+	}
+	fmt.Println()
 	return nil
 }
+
+// median runs something several times and returns the median of its times.
+func (b *bencher) median(do func() error) (time.Duration, error) {
+	var took []time.Duration
+	for range b.runs {
+		start := time.Now()
+		if err := do(); err != nil {
+			return 0, err
+		}
+		took = append(took, time.Since(start))
+	}
+	return median(took), nil
+}
+
+func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 // cold times a learner's very first check against go test of the same lesson,
 // both with an empty build cache and a full module cache.

@@ -113,7 +113,7 @@ func sit(ctx context.Context, root string, c proof.Case) (o outcome) {
 	if err != nil {
 		return outcome{err: err}
 	}
-	sub := subject.Program(program)
+	sub := subject.Program(program, 1)
 	defer sub.Close()
 	v := grade.Run(ctx, suites.For(c.Lesson), sub, grade.Options{})
 	for _, r := range v.Results {

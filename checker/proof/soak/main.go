@@ -84,7 +84,7 @@ func soak(ctx context.Context, n int, only string, load bool) (failures int, err
 			}
 		}
 		start := time.Now()
-		sub := subject.Program(program)
+		sub := subject.Program(program, 1)
 		bad := 0
 		for i := range n {
 			seed := uint64(time.Now().UnixNano())

@@ -1,0 +1,787 @@
+package suites
+
+import (
+	"crypto/rand"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"jwtworkshop/checker/forge"
+	"jwtworkshop/checker/grade"
+	"jwtworkshop/checker/probe"
+	"jwtworkshop/checker/subject"
+	"jwtworkshop/lessons"
+)
+
+// kinds are the cookies of a login; the third only where the server has one.
+var (
+	tokenKinds = []string{subject.AccessCookie, subject.RefreshCookie}
+	kinds      = append(slices.Clone(tokenKinds), subject.CSRFCookie)
+)
+
+// loggedIn returns a browser in which somebody has logged in.
+func loggedIn(t require.TestingT, s *subject.Session, u subject.User) *subject.Browser {
+	b := s.Browser()
+	b.LogIn(t, u)
+	return b
+}
+
+// opensTo wants every door to open to a browser, and to show its user.
+func opensTo(t require.TestingT, b *subject.Browser) {
+	for _, door := range doors {
+		own(t, b.Get(t, door).Is(t, http.StatusOK, "a good access_token cookie does not open "+door), b.User)
+	}
+}
+
+// shutTo wants every door to refuse a request of the browser's.
+func shutTo(t require.TestingT, s *subject.Session, b *subject.Browser, claim string, options ...subject.Option) {
+	for _, door := range doors {
+		a := s.Do(t, b.Request(http.MethodGet, door, options...)).Refused(t, fmt.Sprintf(claim, door))
+		untouched(t, a, "a refusal gives a token", false)
+	}
+}
+
+// refreshes wants /refresh to put two new tokens into the cookies.
+func refreshes(t require.TestingT, b *subject.Browser, options ...subject.Option) {
+	before := map[string]string{}
+	for _, kind := range tokenKinds {
+		c, _ := b.Cookie(kind)
+		before[kind] = c.Value
+	}
+	a := b.Post(t, "/refresh", options...).Is(t, http.StatusOK, "a good refresh_token cookie is refused", http.StatusNoContent)
+	for _, kind := range tokenKinds {
+		got := subject.Sets(a, kind)
+		if got == nil {
+			cookieFault(t, a, "/refresh sets no new cookie "+kind, "Set-Cookie: "+kind+"=…")
+		}
+		if got.Value == before[kind] {
+			cookieFault(t, a, "/refresh sets the old "+kind+" again", "another one")
+		}
+	}
+}
+
+// noCookieRefresh wants /refresh to refuse what the browser sends.
+func noCookieRefresh(t require.TestingT, s *subject.Session, b *subject.Browser, claim string, options ...subject.Option) *subject.Answer {
+	a := s.Do(t, b.Request(http.MethodPost, "/refresh", options...)).Is(t, http.StatusUnauthorized, claim, http.StatusForbidden)
+	untouched(t, a, "a refusal of /refresh gives a token", false)
+	return a
+}
+
+// untouched wants an answer that sets no token in a cookie and, if strict, clears
+// none either.
+func untouched(t require.TestingT, a *subject.Answer, claim string, strict bool) {
+	for _, kind := range tokenKinds {
+		if subject.Sets(a, kind) != nil || strict && subject.Touches(a, kind) {
+			cookieFault(t, a, claim, "no Set-Cookie of "+kind)
+		}
+	}
+}
+
+func cookieFault(t require.TestingT, a *subject.Answer, claim, want string) {
+	probe.Fail(t, &probe.Failure{Claim: claim, Sent: a.Exchange, Want: want, Got: fmt.Sprint(a.Status, ", ", a.Headers("Set-Cookie"))})
+}
+
+// everySetting calls look with each cookie that is set by a login, a refresh, a
+// step-up and a renewal. Those of the four that do not work yet set none: that is
+// for other steps to say.
+func everySetting(t require.TestingT, s *subject.Session, look func(*subject.Answer, string, *http.Cookie)) {
+	u := s.Cosmo()
+	b := s.Browser()
+	answers := []*subject.Answer{
+		b.LogIn(t, u), b.Post(t, "/refresh"),
+		b.Post(t, "/reauth", subject.JSON(map[string]string{"password": u.Password})),
+	}
+	s.Advance(t, afterHalf(s.Settings))
+	answers = append(answers, b.Get(t, "/profile"))
+	for _, a := range answers {
+		for _, kind := range kinds {
+			if c := subject.Sets(a, kind); c != nil {
+				look(a, kind, c)
+			}
+		}
+	}
+}
+
+// A write is a request that changes something.
+type write struct {
+	path string
+	body subject.Option
+}
+
+// writes are all routes that change something, with what they want of the user.
+func writes(u subject.User) []write {
+	none := func(*probe.Request) {}
+	return []write{
+		{"/refresh", none},
+		{"/reauth", subject.JSON(map[string]string{"password": u.Password})},
+		{"/password", passwordChange(u.Password, newPassword(u))},
+		{"/logout", none},
+		{"/logout-all", none},
+	}
+}
+
+// attacked sends each write of another page from the browser, wants all of them
+// refused, and the session to be what it was.
+func attacked(t require.TestingT, s *subject.Session, b *subject.Browser, claim string, or []int, options ...subject.Option) {
+	for _, w := range writes(b.User) {
+		a := s.Do(t, b.Request(http.MethodPost, w.path, append([]subject.Option{w.body}, options...)...)).
+			Is(t, http.StatusForbidden, fmt.Sprintf(claim, "POST "+w.path), or...)
+		untouched(t, a, "a request of another page is refused and changes the cookies all the same", true)
+	}
+	unharmed(t, s, b)
+}
+
+// unharmed wants a session and a password to be what they were.
+func unharmed(t require.TestingT, s *subject.Session, b *subject.Browser) {
+	opensTo(t, b)
+	refreshes(t, b)
+	canLogIn(t, s, b.User)
+}
+
+// lifeOf is how long a browser keeps a cookie; 0 is until it is closed.
+func lifeOf(a *subject.Answer, c *http.Cookie) time.Duration {
+	switch {
+	case c.MaxAge > 0:
+		return time.Duration(c.MaxAge) * time.Second
+	case !c.Expires.IsZero():
+		return c.Expires.Sub(a.At)
+	}
+	return 0
+}
+
+func cookies() []grade.Step {
+	return []grade.Step{
+		{
+			ID: "login-sets-the-cookies", Task: 1,
+			Title: "POST /login answers 200 and sets the cookies access_token and refresh_token",
+			Why:   "What a page keeps in localStorage every script on it can read, the one of an advertisement too. A cookie is kept by the browser.",
+			Ref:   "RFC 6265 §4.1 (Set-Cookie), OWASP Session Management Cheat Sheet (cookies)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				seen := map[string]bool{}
+				for _, u := range []subject.User{s.Cosmo(), s.NewUser(t), s.Cosmo()} {
+					a := s.Browser().LogIn(t, u)
+					for _, kind := range tokenKinds {
+						c := subject.Sets(a, kind)
+						if seen[c.Value] {
+							cookieFault(t, a, "/login sets a token that another login has set before", "another "+kind)
+						}
+						seen[c.Value] = true
+					}
+				}
+			},
+		},
+		{
+			ID: "token-cookies-are-http-only", Task: 1, Needs: []string{"login-sets-the-cookies"},
+			Title: "access_token and refresh_token are HttpOnly, whenever they are set",
+			Why:   "A script that somebody has smuggled into the page reads document.cookie and sends it home. Of what is HttpOnly it sees nothing.",
+			Ref:   "RFC 6265 §4.1.2.6 (HttpOnly), OWASP ASVS 5.0 §3.3.4",
+			Takes: afterHalf,
+			Check: func(t require.TestingT, s *subject.Session) {
+				everySetting(t, s, func(a *subject.Answer, kind string, c *http.Cookie) {
+					if kind != subject.CSRFCookie && !c.HttpOnly {
+						cookieFault(t, a, "a script can read the cookie "+kind, "Set-Cookie: …; HttpOnly")
+					}
+				})
+			},
+		},
+		{
+			ID: "cookies-are-secure", Task: 1, Needs: []string{"login-sets-the-cookies"},
+			Title: "All cookies are Secure",
+			Why:   "One http:// link in an old mail, and the browser sends the cookie through the café's wireless for everybody to read.",
+			Ref:   "RFC 6265 §4.1.2.5 (Secure), OWASP ASVS 5.0 §3.3.1",
+			Takes: afterHalf,
+			Check: func(t require.TestingT, s *subject.Session) {
+				everySetting(t, s, func(a *subject.Answer, kind string, c *http.Cookie) {
+					if !c.Secure {
+						cookieFault(t, a, "the cookie "+kind+" may be sent without TLS", "Set-Cookie: …; Secure")
+					}
+				})
+			},
+		},
+		{
+			ID: "cookies-are-same-site", Task: 1, Needs: []string{"login-sets-the-cookies"},
+			Title: "All cookies are SameSite=Lax or Strict",
+			Why:   "What is not said the browsers decide: Chrome takes Lax, with an exception for the first two minutes, others take None.",
+			Ref:   "RFC 6265bis §4.1.2.7 (SameSite), OWASP ASVS 5.0 §3.3.2",
+			Takes: afterHalf,
+			Check: func(t require.TestingT, s *subject.Session) {
+				everySetting(t, s, func(a *subject.Answer, kind string, c *http.Cookie) {
+					if c.SameSite != http.SameSiteLaxMode && c.SameSite != http.SameSiteStrictMode {
+						cookieFault(t, a, "the cookie "+kind+" goes along with requests of other sites", "Set-Cookie: …; SameSite=Lax, or Strict")
+					}
+				})
+			},
+		},
+		{
+			ID: "cookies-stay-on-this-host", Task: 1, Needs: []string{"login-sets-the-cookies"},
+			Title: "No cookie has a Domain",
+			Why:   "With one it goes to all hosts below as well: to the blog, and to whoever has taken over the shop of three years ago.",
+			Ref:   "RFC 6265 §4.1.2.3 (Domain), OWASP Session Management Cheat Sheet (Domain and Path attributes)",
+			Takes: afterHalf,
+			Check: func(t require.TestingT, s *subject.Session) {
+				everySetting(t, s, func(a *subject.Answer, kind string, c *http.Cookie) {
+					if c.Domain != "" {
+						cookieFault(t, a, "the cookie "+kind+" goes to other hosts, too", "Set-Cookie without Domain")
+					}
+				})
+			},
+		},
+		{
+			ID: "refresh-cookie-goes-to-refresh-only", Task: 1, Needs: []string{"login-sets-the-cookies"},
+			Title: "refresh_token has Path=/refresh, the others Path=/",
+			Why:   "The long-lived token is needed in one place. Sent everywhere, it is in every log and every crash report.",
+			Ref:   "RFC 6265 §4.1.2.4 (Path) and §5.1.4 (path-match)",
+			Takes: afterHalf,
+			Check: func(t require.TestingT, s *subject.Session) {
+				everySetting(t, s, func(a *subject.Answer, kind string, c *http.Cookie) {
+					switch {
+					case kind == subject.RefreshCookie && c.Path != "/refresh":
+						cookieFault(t, a, "the cookie refresh_token does not go to /refresh alone", "Set-Cookie: …; Path=/refresh")
+					case kind != subject.RefreshCookie && c.Path != "/" && c.Path != "":
+						cookieFault(t, a, "the cookie "+kind+" does not go to all routes", "Set-Cookie: …; Path=/")
+					}
+				})
+			},
+		},
+		{
+			ID: "cookies-do-not-outlive-their-tokens", Task: 1, Needs: []string{"login-sets-the-cookies"},
+			Title: "A cookie with Max-Age or Expires ends with its token; without either it is as good",
+			Why:   "A year of Max-Age around a token of a day leaves a dead token on a computer that is sold in the meantime, and says wrongly when people are logged out.",
+			Ref:   "RFC 6265 §4.1.2.1 and §4.1.2.2 (Expires, Max-Age), OWASP Session Management Cheat Sheet (Expires and Max-Age)",
+			Takes: afterHalf,
+			Check: func(t require.TestingT, s *subject.Session) {
+				everySetting(t, s, func(a *subject.Answer, kind string, c *http.Cookie) {
+					life := map[string]time.Duration{
+						subject.AccessCookie: s.Settings.AccessTTL, subject.RefreshCookie: s.Settings.RefreshTTL, subject.CSRFCookie: s.Settings.SessionTTL,
+					}[kind]
+					if token, err := forge.Decode(c.Value); err == nil && kind != subject.CSRFCookie {
+						if exp, ok := token.Time("exp"); ok {
+							life = exp.Sub(a.At)
+						}
+					}
+					if lifeOf(a, c) > life+leeway {
+						cookieFault(t, a, fmt.Sprintf("the cookie %s lives %v, and what is in it %v", kind, lifeOf(a, c), life), fmt.Sprintf("a Max-Age of %.0f at most, or none", life.Seconds()))
+					}
+				})
+			},
+		},
+		{
+			ID: "refused-login-sets-no-tokens", Task: 1, Needs: []string{"login-sets-the-cookies"},
+			Title: "A login that is refused sets no tokens, and clears none",
+			Why:   "Whoever writes the cookies first and checks the password then has checked it for nothing.",
+			Ref:   "RFC 6749 §5.1 (tokens come with a successful response)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				u := s.Cosmo()
+				for _, b := range []*subject.Browser{loggedIn(t, s, u), s.Browser()} {
+					for _, wrong := range []subject.User{{Username: u.Username, Password: "wrong"}, {Username: "nobody-" + u.Username, Password: u.Password}} {
+						a := b.Post(t, "/login", wrong.Credentials()).Is(t, http.StatusUnauthorized, "a wrong name or password logs in").
+							Has(t, "error", badLogin, "a refused login is not answered as it should be")
+						untouched(t, a, "a login that is refused sets or clears a token", true)
+					}
+					for _, bad := range []subject.Option{subject.Body("null"), subject.Body(`{"username":`), credentials{"username": u.Username}.option(), credentials{"username": u.Username, "password": ""}.option()} {
+						a := b.Post(t, "/login", bad).Is(t, http.StatusBadRequest, "a login without a password is not a bad request")
+						untouched(t, a, "a login that is refused sets or clears a token", true)
+					}
+				}
+			},
+		},
+		{
+			ID: "cookie-answers-are-not-cacheable", Task: 1, Needs: []string{"login-sets-the-cookies"},
+			Title: "An answer that sets a token has Cache-Control: no-store",
+			Why:   "A cache keeps the headers of an answer as well as its body, and hands out Set-Cookie to the next who asks.",
+			Ref:   "RFC 6749 §5.1 (Cache-Control: no-store), RFC 6265 §3 (caches and Set-Cookie)",
+			Takes: afterHalf,
+			Check: func(t require.TestingT, s *subject.Session) {
+				everySetting(t, s, func(a *subject.Answer, kind string, _ *http.Cookie) {
+					if kind != subject.CSRFCookie {
+						a.NoStore(t, "an answer that sets a token may be cached")
+					}
+				})
+			},
+		},
+		{
+			ID: "cookie-opens-the-doors", Task: 2, Needs: []string{"login-sets-the-cookies"},
+			Title: "With the cookie /profile and /dashboard open to its user; without it: 401",
+			Why:   "The browser sends the cookie by itself. No script has to hold the token, and none can lose it.",
+			Ref:   "RFC 6265 §5.4 (the Cookie header)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				first, second := loggedIn(t, s, s.Cosmo()), loggedIn(t, s, s.NewUser(t))
+				for _, b := range []*subject.Browser{first, second, first} {
+					opensTo(t, b)
+				}
+				shutTo(t, s, first, "%s opens without a token", subject.WithoutCookie(subject.AccessCookie))
+				shutTo(t, s, s.Browser(), "%s opens to whoever brings no cookie")
+			},
+		},
+		{
+			ID: "bad-access-cookie-is-refused", Task: 2, Needs: []string{"cookie-opens-the-doors"},
+			Title: "A token in the cookie is checked like any other: forged, foreign, expired or a refresh token, it is refused",
+			Why:   "A cookie is what somebody sends. Anyone can write one.",
+			Ref:   "RFC 8725 §3.1 to §3.11, RFC 6265 §8.6 (weak integrity)",
+			Takes: pastAccess,
+			Check: func(t require.TestingT, s *subject.Session) {
+				b := loggedIn(t, s, s.Cosmo())
+				opensTo(t, b)
+				access, _ := b.Cookie(subject.AccessCookie)
+				refresh, _ := b.Cookie(subject.RefreshCookie)
+				raw := access.Value
+				honest := s.Decode(t, forged(raw, ""))
+				for _, bad := range []probe.Token{
+					forged("x", "nonsense"), forged("e30.e30.", "of nothing"),
+					forged(refresh.Value, "the refresh token"),
+					forged(forge.TamperSignature(raw), "with a changed signature"),
+					forged(forge.ReplacePayload(raw, honest.With("sub", "grace").Claims), "with another sub"),
+					forged(honest.Sign("none", nil), "with alg none"),
+					forged(honest.Sign(honest.Alg(), nil), "signed with the empty key"),
+					forged(honest.Sign(honest.Alg(), []byte("secret")), "signed with another key"),
+					forged(honest.With("aud", "https://newsletter.example").Sign(honest.Alg(), s.Secret(t)), "for another audience"),
+					forged(honest.Without("exp").Sign(honest.Alg(), s.Secret(t)), "without exp"),
+				} {
+					shutTo(t, s, b, "a token "+bad.What+" in the cookie opens %s", subject.WithCookie(subject.AccessCookie, bad))
+				}
+				opensTo(t, b)
+				s.Advance(t, pastAccess(s.Settings))
+				opensTo(t, loggedIn(t, s, s.Cosmo()))
+				shutTo(t, s, b, "an expired token in the cookie opens %s", subject.WithCookie(subject.AccessCookie, forged(raw, "that has expired")))
+			},
+		},
+		{
+			ID: "refresh-rotates-the-cookies", Task: 2, Needs: []string{"cookie-opens-the-doors"},
+			Title: "POST /refresh takes the refresh_token cookie and sets two new ones, time and again",
+			Why:   "The rules of lesson 06 hold, whatever the tokens travel in.",
+			Ref:   "RFC 9700 §4.14.2 (refresh token rotation)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				for _, u := range []subject.User{s.Cosmo(), s.NewUser(t)} {
+					b := loggedIn(t, s, u)
+					for range 3 {
+						refreshes(t, b)
+						opensTo(t, b)
+					}
+					// The browser may have dropped the access token already.
+					refreshes(t, b, subject.WithoutCookie(subject.AccessCookie))
+					opensTo(t, b)
+				}
+			},
+		},
+		{
+			ID: "bad-refresh-cookie-is-refused", Task: 2, Needs: []string{"refresh-rotates-the-cookies"},
+			Title: "/refresh refuses an access token, a changed refresh token, and none",
+			Why:   "An access token that refreshes itself never dies.",
+			Ref:   "RFC 8725 §3.11 (explicit typing), RFC 6749 §10.4",
+			Check: func(t require.TestingT, s *subject.Session) {
+				b := loggedIn(t, s, s.Cosmo())
+				access, _ := b.Cookie(subject.AccessCookie)
+				refresh, _ := b.Cookie(subject.RefreshCookie)
+				for _, bad := range []probe.Token{
+					forged(access.Value, "the access token"), forged("x", "nonsense"),
+					forged(forge.Tamper(refresh.Value), "with one character changed"), forged(forge.TamperSignature(refresh.Value), "with a changed signature"),
+				} {
+					noCookieRefresh(t, s, b, "/refresh takes a token "+bad.What, subject.WithCookie(subject.RefreshCookie, bad))
+				}
+				noCookieRefresh(t, s, b, "/refresh works without a refresh token", subject.WithoutCookie(subject.RefreshCookie))
+				noCookieRefresh(t, s, s.Browser(), "/refresh gives tokens to whoever brings no cookie")
+				refreshes(t, b)
+			},
+		},
+		{
+			ID: "replayed-refresh-cookie-ends-the-session", Task: 2, Needs: []string{"refresh-rotates-the-cookies"},
+			Title: "A refresh_token cookie that is used twice ends its session, and no other",
+			Why:   "A copied cookie file is used when its owner has gone on already. Then both are put out.",
+			Ref:   "RFC 9700 §4.14.2 (revoke the active refresh token as well)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				b, other := loggedIn(t, s, s.Cosmo()), loggedIn(t, s, s.Cosmo())
+				old, _ := b.Cookie(subject.RefreshCookie)
+				refreshes(t, b)
+				refreshes(t, b)
+				noCookieRefresh(t, s, b, "a refresh_token cookie works twice", subject.WithCookie(subject.RefreshCookie, forged(old.Value, "that was used before")))
+				noCookieRefresh(t, s, b, "a session goes on after one of its refresh tokens was used twice")
+				unharmed(t, s, other)
+			},
+		},
+		{
+			ID: "lost-refresh-leaves-the-cookies", Task: 2, Needs: []string{"refresh-rotates-the-cookies"},
+			Title: "A refresh that is refused does not touch the cookies",
+			Why:   "Two tabs wake up and refresh at once. One loses, and if its answer clears the cookies and comes last, the winner's new ones are gone.",
+			Ref:   "RFC 6265 §5.3 (a cookie of the same name, domain and path is replaced)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				b := loggedIn(t, s, s.Cosmo())
+				var tabs []probe.Request
+				for range 6 {
+					tabs = append(tabs, b.Request(http.MethodPost, "/refresh"))
+				}
+				won := 0
+				for _, a := range s.Together(t, tabs) {
+					if a.Status == http.StatusOK || a.Status == http.StatusNoContent {
+						won++
+						continue
+					}
+					a.Is(t, http.StatusUnauthorized, "a refresh token that is used twice at once is not refused as such", http.StatusForbidden)
+					untouched(t, a, "a refresh that was refused sets or clears a cookie", true)
+				}
+				if won > 1 {
+					s.Fail(t, "one refresh_token cookie worked several times at once", "one success at most", fmt.Sprint(won))
+				}
+				b = loggedIn(t, s, s.Cosmo())
+				late := b.Request(http.MethodPost, "/refresh")
+				refreshes(t, b)
+				untouched(t, s.Do(t, late).Is(t, http.StatusUnauthorized, "a refresh_token cookie works twice", http.StatusForbidden),
+					"a refresh that was refused sets or clears a cookie", true)
+			},
+		},
+		{
+			ID: "password-wants-a-fresh-cookie", Task: 2, Needs: []string{"refresh-rotates-the-cookies"},
+			Title: "/password wants a fresh token in the cookie; POST /reauth with the password sets one",
+			Why:   "The rules of lesson 07 hold as well: a refreshed cookie is not fresh.",
+			Ref:   "RFC 9470 §3 (step-up authentication challenge), OWASP ASVS 5.0 §7.5.1",
+			Check: func(t require.TestingT, s *subject.Session) {
+				u := somebody(t, s)
+				b, other := loggedIn(t, s, u), loggedIn(t, s, u)
+				change := passwordChange(u.Password, newPassword(u))
+				refreshes(t, b)
+				b.Post(t, "/password", change).RefusedSaying(t, "Fresh token required", "a refreshed cookie changes the password")
+				a := b.Post(t, "/reauth", subject.JSON(map[string]string{"password": "wrong"}))
+				refusedPassword(t, a, "/reauth succeeds without the password")
+				untouched(t, a, "a refusal of /reauth sets or clears a token", true)
+				canLogIn(t, s, u)
+
+				a = b.Post(t, "/reauth", subject.JSON(map[string]string{"password": u.Password})).
+					Is(t, http.StatusOK, "/reauth with the right password is refused", http.StatusNoContent)
+				if subject.Sets(a, subject.AccessCookie) == nil {
+					cookieFault(t, a, "/reauth sets no cookie access_token", "Set-Cookie: access_token=…")
+				}
+				b.Post(t, "/password", change).Is(t, http.StatusOK, "a change of the password by a fresh cookie is refused", http.StatusNoContent)
+				refusedLogin(t, s, u, "the old password still opens the account")
+				shutTo(t, s, other, "another session opens %s after the password was changed")
+				b.User.Password = newPassword(u)
+				unharmed(t, s, b)
+			},
+		},
+		{
+			ID: "cookie-is-renewed-after-half-life", Task: 2, Needs: []string{"cookie-opens-the-doors"},
+			Title: "Past half of the token's life an answer sets a new access_token, before that none",
+			Why:   "The browser takes the new one by itself: what lesson 08 needed a header and a client for.",
+			Ref:   "RFC 6265 §5.3 (a cookie of the same name, domain and path is replaced), OWASP ASVS 5.0 §7.3.1",
+			Takes: func(c lessons.Settings) time.Duration { return 3*afterHalf(c) + beforeHalf(c) },
+			Check: func(t require.TestingT, s *subject.Session) {
+				b := loggedIn(t, s, s.Cosmo())
+				young := func() {
+					for _, door := range doors {
+						untouched(t, b.Get(t, door).Is(t, http.StatusOK, "a good access_token cookie does not open "+door), "a token is renewed before half of its life is over", true)
+					}
+				}
+				young()
+				s.Advance(t, beforeHalf(s.Settings))
+				young()
+				s.Advance(t, afterHalf(s.Settings)-beforeHalf(s.Settings))
+				for i := range 3 {
+					old, _ := b.Cookie(subject.AccessCookie)
+					a := b.Get(t, doors[i%2]).Is(t, http.StatusOK, "a good access_token cookie does not open "+doors[i%2])
+					c := subject.Sets(a, subject.AccessCookie)
+					if c == nil || c.Value == old.Value {
+						cookieFault(t, a, "a token that is past half of its life is not renewed", "Set-Cookie: access_token=…")
+					}
+					wantLife(t, s, s.Decode(t, forged(c.Value, "")), s.Settings.AccessTTL, "the renewed token does not live AccessTTL from now")
+					young()
+					a = b.Post(t, "/password", passwordChange(b.User.Password, newPassword(b.User))).RefusedSaying(t, "Fresh token required", "a renewed token changes the password")
+					untouched(t, a, "a request that was refused renews its token", true)
+					if i < 2 {
+						s.Advance(t, afterHalf(s.Settings))
+					}
+				}
+				s.Advance(t, beforeHalf(s.Settings))
+				young()
+			},
+		},
+		{
+			ID: "cookie-session-ends-at-its-cap", Task: 2, Needs: []string{"cookie-is-renewed-after-half-life", "refresh-rotates-the-cookies"},
+			Title: "An active session lasts until SessionTTL and not longer",
+			Why:   "A cookie that is renewed for ever is a password that nobody has chosen.",
+			Ref:   "OWASP ASVS 5.0 §7.3.2 (absolute maximum session lifetime)",
+			Takes: pastCap,
+			Check: func(t require.TestingT, s *subject.Session) {
+				wholeSession(s)
+				b := loggedIn(t, s, s.Cosmo())
+				for s.Advanced() < pastCap(s.Settings) {
+					s.Advance(t, min(useEvery(s.Settings), pastCap(s.Settings)-s.Advanced()))
+					if s.Advanced() > s.Settings.SessionTTL-s.Settings.AccessTTL {
+						// Near its end a session need not be renewed any more.
+						b.Get(t, "/profile").Is(t, http.StatusOK, "/profile neither opens nor refuses", http.StatusUnauthorized)
+						b.Post(t, "/refresh").Is(t, http.StatusOK, "/refresh neither works nor refuses", http.StatusNoContent, http.StatusUnauthorized, http.StatusForbidden)
+						continue
+					}
+					b.Get(t, "/profile").Is(t, http.StatusOK, fmt.Sprintf("a session that is used every %v is refused %v after its login", useEvery(s.Settings), s.Advanced()))
+					refreshes(t, b)
+				}
+				shutTo(t, s, b, fmt.Sprintf("a session opens %%s %v after its login, although it is to end after %v", s.Advanced(), s.Settings.SessionTTL))
+				noCookieRefresh(t, s, b, fmt.Sprintf("a session is refreshed %v after its login, although it is to end after %v", s.Advanced(), s.Settings.SessionTTL))
+				opensTo(t, loggedIn(t, s, s.Cosmo()))
+			},
+		},
+		{
+			ID: "own-page-may-write", Task: 3, Needs: []string{"password-wants-a-fresh-cookie"},
+			Title: "What a page of this server asks for, with the token of the csrf_token cookie in X-CSRF-Token, is done",
+			Why:   "A lock for which nobody has the key keeps the owner out, too.",
+			Ref:   "OWASP CSRF Prevention Cheat Sheet (synchronizer token pattern)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				for _, refreshed := range []bool{false, true} {
+					u := somebody(t, s)
+					for _, w := range writes(u) {
+						b := loggedIn(t, s, u)
+						if refreshed {
+							refreshes(t, b)
+							if w.path == "/password" {
+								b.Post(t, "/reauth", subject.JSON(map[string]string{"password": u.Password}))
+							}
+						}
+						b.Post(t, w.path, w.body).Is(t, http.StatusOK, "POST "+w.path+" of the server's own page is refused", http.StatusNoContent, http.StatusSeeOther)
+						if w.path == "/password" {
+							u.Password = newPassword(u)
+						}
+					}
+				}
+			},
+		},
+		{
+			ID: "csrf-cookie-is-readable", Task: 3, Needs: []string{"login-sets-the-cookies", "own-page-may-write"},
+			Title: "csrf_token can be read by the page's script, and is no token that opens anything; a server that looks at the origin instead needs none",
+			Why:   "The page has to repeat it. What it repeats must not be what HttpOnly has hidden.",
+			Ref:   "OWASP CSRF Prevention Cheat Sheet (double-submit cookie, custom request headers)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				b := s.Browser()
+				a := b.LogIn(t, s.Cosmo())
+				c := subject.Sets(a, subject.CSRFCookie)
+				if c == nil {
+					a = s.Do(t, b.Request(http.MethodPost, "/logout", subject.CrossSite))
+					a.Is(t, http.StatusForbidden, "/login sets no cookie csrf_token, and a page of another site can log out")
+					opensTo(t, b)
+					return
+				}
+				if _, readable := b.CSRFToken(); !readable {
+					cookieFault(t, a, "the page's script cannot read csrf_token", "Set-Cookie: csrf_token=…; Path=/, not HttpOnly")
+				}
+				for _, kind := range tokenKinds {
+					if hidden, _ := b.Cookie(kind); strings.Contains(c.Value, hidden.Value) {
+						cookieFault(t, a, "csrf_token shows scripts what is in "+kind, "a value of its own")
+					}
+				}
+			},
+		},
+		{
+			ID: "csrf-token-is-wanted", Task: 3, Needs: []string{"own-page-may-write"},
+			Title: "Without X-CSRF-Token, or with an empty one, whatever changes something is answered 403",
+			Why:   "The browser adds the cookies to what any page sends. A form on another page logs people out, or changes what they have.",
+			Ref:   "OWASP CSRF Prevention Cheat Sheet, CWE-352",
+			Check: func(t require.TestingT, s *subject.Session) {
+				b := loggedIn(t, s, s.Cosmo())
+				unharmed(t, s, b)
+				without := subject.WithoutCookie(subject.CSRFCookie)
+				attacked(t, s, b, "%s works for a page of another site, without a CSRF token", nil, without, subject.CrossSite)
+				attacked(t, s, b, "%s works for a page of another site, with an empty CSRF token", nil, without, subject.CrossSite, subject.CSRF(""))
+				attacked(t, s, b, "%s works for a page of a host below this one, without a CSRF token", nil, without, subject.SameSite)
+			},
+		},
+		{
+			ID: "csrf-cookie-alone-is-not-enough", Task: 3, Needs: []string{"csrf-token-is-wanted"},
+			Title: "The csrf_token cookie, in the query or the Cookie header alone, counts for nothing",
+			Why:   "The browser adds that cookie like the others. It proves what they prove.",
+			Ref:   "OWASP CSRF Prevention Cheat Sheet (tokens must not be transmitted by cookies)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				b := loggedIn(t, s, s.Cosmo())
+				unharmed(t, s, b)
+				attacked(t, s, b, "%s takes the CSRF token from the cookie", nil, subject.CrossSite)
+				attacked(t, s, b, "%s takes the CSRF token from the cookie, beside an empty header", nil, subject.CrossSite, subject.CSRF(""))
+			},
+		},
+		{
+			ID: "planted-csrf-token-is-refused", Task: 3, Needs: []string{"csrf-token-is-wanted"},
+			Title: "A value that somebody has planted in the cookie and repeats in the header is answered 403",
+			Why:   "A host below this one can set cookies for it. If cookie and header need only agree, the attacker brings both.",
+			Ref:   "OWASP CSRF Prevention Cheat Sheet (naive double-submit cookie: discouraged), RFC 6265 §8.6 (weak integrity)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				b := loggedIn(t, s, s.Cosmo())
+				unharmed(t, s, b)
+				for _, value := range []string{"planted", rand.Text(), strings.Repeat("0", 64)} {
+					planted := subject.WithCookie(subject.CSRFCookie, forged(value, ""))
+					attacked(t, s, b, "%s takes a CSRF token that a neighbour has planted in cookie and header", nil, planted, subject.SameSite, subject.CSRF(value))
+				}
+				attacked(t, s, b, "%s takes a CSRF token that is wrong", nil, subject.SameSite, subject.CSRF("wrong"))
+			},
+		},
+		{
+			ID: "csrf-token-of-another-session-is-refused", Task: 3, Needs: []string{"csrf-token-is-wanted"},
+			Title: "The CSRF token of another session is answered 403, in the header alone or planted in the cookie as well",
+			Why:   "An attacker has an account, too, and with it a CSRF token that the server itself has issued.",
+			Ref:   "OWASP CSRF Prevention Cheat Sheet (signed double-submit cookie: bound to the session)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				b := loggedIn(t, s, s.Cosmo())
+				unharmed(t, s, b)
+				for _, other := range []*subject.Browser{loggedIn(t, s, s.NewUser(t)), loggedIn(t, s, s.Cosmo())} {
+					value, ok := other.CSRFToken()
+					if !ok {
+						value = "none" // where the origin decides
+					}
+					attacked(t, s, b, "%s takes the CSRF token of another session", nil, subject.SameSite, subject.CSRF(value))
+					planted := subject.WithCookie(subject.CSRFCookie, forged(value, ""))
+					attacked(t, s, b, "%s takes the CSRF token of another session that a neighbour has planted in the cookie", nil, planted, subject.SameSite, subject.CSRF(value))
+				}
+			},
+		},
+		{
+			ID: "csrf-token-changes-at-login", Task: 3, Needs: []string{"csrf-token-is-wanted"},
+			Title: "A new login has a new CSRF token, and the old one is answered 403",
+			Why:   "A value that was there before the login may be one that somebody has put there, and one that stays for ever is found in the end.",
+			Ref:   "OWASP CSRF Prevention Cheat Sheet (tokens per session), OWASP ASVS 5.0 §7.2.4",
+			Check: func(t require.TestingT, s *subject.Session) {
+				b := loggedIn(t, s, s.Cosmo())
+				unharmed(t, s, b)
+				old, had := b.CSRFToken()
+				a := b.LogIn(t, s.Cosmo())
+				if now, _ := b.CSRFToken(); had && now == old {
+					cookieFault(t, a, "a new login leaves the CSRF token as it was", "Set-Cookie: csrf_token= another one")
+				}
+				if !had {
+					old = "none" // where the origin decides
+				}
+				attacked(t, s, b, "%s takes the CSRF token of the last login", nil, subject.SameSite, subject.CSRF(old))
+			},
+		},
+		{
+			ID: "gets-change-nothing", Task: 3, Needs: []string{"own-page-may-write"},
+			Title: "GET and HEAD change nothing, at any of these routes",
+			Why:   "SameSite=Lax sends the cookies with a link, and an image needs no CSRF token. <img src=\"/logout\"> logs out whoever reads the forum.",
+			Ref:   "RFC 9110 §9.2.1 (safe methods)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				b := loggedIn(t, s, s.Cosmo())
+				unharmed(t, s, b)
+				u := b.User
+				for _, w := range writes(u) {
+					for _, method := range []string{http.MethodGet, http.MethodHead} {
+						path := w.path + "?password=" + u.Password + "&current=" + u.Password + "&new=" + newPassword(u)
+						token, _ := b.CSRFToken()
+						for _, how := range []subject.Option{subject.CrossSite, subject.CSRF(token)} {
+							a := s.Do(t, b.Request(method, path, w.body, how))
+							untouched(t, a, method+" "+w.path+" sets or clears a token", true)
+						}
+					}
+				}
+				unharmed(t, s, b)
+			},
+		},
+		{
+			ID: "authorization-header-is-no-csrf-token", Task: 3, Needs: []string{"csrf-token-is-wanted"},
+			Title: "An Authorization header with nothing good in it does not stand for the CSRF token",
+			Why:   "A server that takes bearer tokens, too, asks those for no CSRF token. If any header will do and the cookie still says who it is, nobody needs one.",
+			Ref:   "OWASP CSRF Prevention Cheat Sheet, CWE-352",
+			Check: func(t require.TestingT, s *subject.Session) {
+				b := loggedIn(t, s, s.Cosmo())
+				unharmed(t, s, b)
+				for _, header := range []string{"Bearer x", "Bearer", "Basic eDp4", "x"} {
+					attacked(t, s, b, "%s works for a page of another site, with an Authorization header that is none", []int{http.StatusUnauthorized, http.StatusBadRequest},
+						subject.CrossSite, subject.Header("Authorization", header))
+				}
+			},
+		},
+		{
+			ID: "other-origins-may-not-read", Task: 3, Needs: []string{"cookie-opens-the-doors"},
+			Title: "No answer lets a page of another origin read with cookies",
+			Why:   "Access-Control-Allow-Origin that repeats whatever Origin says, with Allow-Credentials, opens every session to every page.",
+			Ref:   "Fetch Standard, CORS protocol and credentials; OWASP HTML5 Security Cheat Sheet (CORS)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				b := loggedIn(t, s, s.Cosmo())
+				opensTo(t, b)
+				for _, origin := range []string{"https://evil.example", "null", "https://evil.localhost", "http://localhost:8080.evil.example", "http://localhost.evil.example"} {
+					from := func(r *probe.Request) {
+						r.Header.Set("Origin", origin)
+						r.Header.Set("Sec-Fetch-Site", "cross-site")
+					}
+					for _, r := range []probe.Request{
+						b.Request(http.MethodGet, "/profile", from),
+						b.Request(http.MethodPost, "/refresh", subject.CrossSite, from),
+						subject.Request(http.MethodOptions, "/password", from, subject.Header("Access-Control-Request-Method", "POST"), subject.Header("Access-Control-Request-Headers", "content-type,x-csrf-token")),
+					} {
+						a := s.Do(t, r)
+						if strings.EqualFold(a.ReplyHeader.Get("Access-Control-Allow-Credentials"), "true") && strings.EqualFold(a.ReplyHeader.Get("Access-Control-Allow-Origin"), origin) {
+							probe.Fail(t, &probe.Failure{Claim: "a page of " + origin + " may read answers with the cookies of whoever visits it", Sent: a.Exchange,
+								Want: "no Access-Control-Allow-Origin for it", Got: a.Headers("Access-Control-Allow-Origin", "Access-Control-Allow-Credentials")})
+						}
+					}
+				}
+			},
+		},
+		{
+			ID: "logout-ends-the-cookies-session", Task: 4, Needs: []string{"own-page-may-write", "refresh-rotates-the-cookies"},
+			Title: "After POST /logout copies of the cookies are refused; /logout-all ends all sessions of the user",
+			Why:   "A server that only clears the cookies has told the browser. Whoever copied them is still in.",
+			Ref:   "OWASP ASVS 5.0 §7.4.1 (logout disallows further use of the session)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				u := s.Cosmo()
+				for _, path := range []string{"/logout", "/logout-all"} {
+					b, phone, other := loggedIn(t, s, u), loggedIn(t, s, u), loggedIn(t, s, s.NewUser(t))
+					opensTo(t, b)
+					copied := b.Clone()
+					b.Post(t, path).Is(t, http.StatusNoContent, "POST "+path+" of the server's own page is refused", http.StatusOK, http.StatusSeeOther)
+					shutTo(t, s, copied, "a copied cookie opens %s after "+path)
+					noCookieRefresh(t, s, copied, "/refresh takes a copied cookie after "+path)
+					if path == "/logout" {
+						unharmed(t, s, phone)
+					} else {
+						shutTo(t, s, phone, "another session of the user opens %s after /logout-all")
+					}
+					unharmed(t, s, other)
+				}
+			},
+		},
+		{
+			ID: "logout-clears-the-cookies", Task: 4, Needs: []string{"own-page-may-write"},
+			Title: "/logout and /logout-all clear every cookie that the login has set, so that a browser loses it",
+			Why:   "A cookie is cleared by setting it once more: with the same name, path and domain. With another path the browser keeps the old one, and says nothing.",
+			Ref:   "RFC 6265 §3.1 and §5.3 (name, domain and path), OWASP ASVS 5.0 §14.3.1",
+			Check: func(t require.TestingT, s *subject.Session) {
+				for _, path := range []string{"/logout", "/logout-all"} {
+					b := loggedIn(t, s, s.Cosmo())
+					refreshes(t, b)
+					a := b.Post(t, path).Is(t, http.StatusNoContent, "POST "+path+" of the server's own page is refused", http.StatusOK, http.StatusSeeOther)
+					for _, kind := range kinds {
+						if c, there := b.Cookie(kind); there {
+							cookieFault(t, a, fmt.Sprintf("after %s the browser still has the cookie %s, for %s", path, c.Name, c.Path()), "Set-Cookie with the same name and path, and Max-Age=0 or an Expires in the past")
+						}
+					}
+					opensTo(t, loggedIn(t, s, s.Cosmo()))
+				}
+			},
+		},
+		{
+			ID: "logout-is-not-undone-by-renewal", Task: 4, Needs: []string{"logout-clears-the-cookies", "cookie-is-renewed-after-half-life"},
+			Title: "A logout past half of the token's life sets no new access_token",
+			Why:   "If the renewal runs after the logout, its cookie is the last one in the answer, and the browser is logged in again (flask-jwt-extended's issue 454).",
+			Ref:   "OWASP ASVS 5.0 §7.4.1 (logout disallows further use of the session)",
+			Takes: afterHalf,
+			Check: func(t require.TestingT, s *subject.Session) {
+				browsers := []*subject.Browser{loggedIn(t, s, s.Cosmo()), loggedIn(t, s, s.NewUser(t))}
+				control := loggedIn(t, s, s.Cosmo())
+				s.Advance(t, afterHalf(s.Settings))
+				if a := control.Get(t, "/profile"); subject.Sets(a, subject.AccessCookie) == nil {
+					cookieFault(t, a, "a token that is past half of its life is not renewed", "Set-Cookie: access_token=…")
+				}
+				for i, path := range []string{"/logout", "/logout-all"} {
+					b := browsers[i]
+					copied := b.Clone()
+					a := b.Post(t, path).Is(t, http.StatusNoContent, "POST "+path+" of the server's own page is refused", http.StatusOK, http.StatusSeeOther)
+					for _, c := range subject.SetCookies(a) {
+						if strings.HasSuffix(c.Name, subject.AccessCookie) && c.MaxAge >= 0 && len(strings.Split(c.Value, ".")) == 3 {
+							cookieFault(t, a, "the answer of "+path+" sets a new access token", "access_token cleared, and nothing else of it")
+						}
+					}
+					if _, there := b.Cookie(subject.AccessCookie); there {
+						cookieFault(t, a, "after "+path+" the browser still has an access token", "access_token cleared")
+					}
+					shutTo(t, s, copied, "a copied cookie opens %s after "+path)
+				}
+			},
+		},
+	}
+}
