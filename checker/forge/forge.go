@@ -176,6 +176,12 @@ func TamperSignature(raw string) string {
 	return swap(raw, i)
 }
 
+// TamperSignatureMiddle changes a character in the middle of the last part.
+func TamperSignatureMiddle(raw string) string {
+	i := strings.LastIndex(raw, ".") + 1
+	return swap(raw, i+(len(raw)-i)/2)
+}
+
 // Tamper changes one character in the middle of a token of any kind.
 func Tamper(raw string) string { return swap(raw, len(raw)/2) }
 

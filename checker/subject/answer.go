@@ -124,9 +124,17 @@ func (a *Answer) NoStore(t require.TestingT, claim string) *Answer {
 	return a
 }
 
+// unauthorized wants 401. Another refusal is none of a token's, but no way in.
+func (a *Answer) unauthorized(t require.TestingT, claim string) {
+	if a.Status >= 400 && a.Status < 500 {
+		claim = "what is to be refused is refused, but not with 401"
+	}
+	a.Is(t, http.StatusUnauthorized, claim)
+}
+
 // Refused wants the refusal of a token: 401 and {"msg": …}, whatever it says.
 func (a *Answer) Refused(t require.TestingT, claim string) *Answer {
-	a.Is(t, http.StatusUnauthorized, claim)
+	a.unauthorized(t, claim)
 	if a.Text("msg") == "" {
 		a.fail(t, "a refused token is not answered in the shape of a token error", `401 {"msg":"…"}`)
 	}
@@ -135,7 +143,7 @@ func (a *Answer) Refused(t require.TestingT, claim string) *Answer {
 
 // RefusedSaying is Refused with the very message.
 func (a *Answer) RefusedSaying(t require.TestingT, msg, claim string) *Answer {
-	a.Is(t, http.StatusUnauthorized, claim)
+	a.unauthorized(t, claim)
 	return a.Has(t, "msg", msg, "the refusal does not say "+msg)
 }
 

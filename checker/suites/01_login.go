@@ -2,6 +2,7 @@ package suites
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -102,7 +103,7 @@ func login() []grade.Step {
 			},
 		},
 		{
-			ID: "empty-field-is-named", Task: 2, Needs: []string{canLogin},
+			ID: "empty-field-is-named", Task: 2, Needs: []string{"missing-field-is-named"},
 			Title: "An empty field is answered 400 and named",
 			Why:   "An LDAP directory takes a name with an empty password for a bind without authentication, and reports success: applications that trusted it let everybody in (RFC 4513 §5.1.2).",
 			Ref:   "OWASP ASVS 5.0 §2.2.1 (input validation)",
@@ -113,7 +114,7 @@ func login() []grade.Step {
 			},
 		},
 		{
-			ID: "mistyped-field-is-named", Task: 2, Needs: []string{canLogin},
+			ID: "mistyped-field-is-named", Task: 2, Needs: []string{"missing-field-is-named"},
 			Title: "A field of the wrong type is answered 400 and named",
 			Why:   "Loosely typed backends have compared true, 0 or {\"$ne\": \"\"} with a password and found them equal.",
 			Ref:   "OWASP ASVS 5.0 §2.2.1 (input validation)",
@@ -192,6 +193,9 @@ func login() []grade.Step {
 				unknown.Is(t, known.Status, "an unknown user is told apart by the status")
 				unknown.Has(t, "error", known.Field("error"), "an unknown user is told apart by the message")
 				again := s.Post(t, "/login", subject.User{Username: "cosmo", Password: "space-cat"}.Credentials())
+				if want, got := keys(known), keys(unknown); want != got {
+					s.Fail(t, "an unknown user is told apart by a field", "the fields "+want, "the fields "+got)
+				}
 				constant := string(known.ReplyBody) == string(again.ReplyBody) // no request number, no time
 				if constant && string(known.ReplyBody) != string(unknown.ReplyBody) {
 					s.Fail(t, "an unknown user is told apart by the body", known.Summary(), unknown.Summary())
@@ -264,7 +268,7 @@ func login() []grade.Step {
 			},
 		},
 		{
-			ID: "username-means-one-user", Task: 3, Needs: []string{canLogin},
+			ID: "username-means-one-user", Task: 3, Needs: []string{"unknown-user-looks-like-wrong-password"},
 			Title: "A name in another case is the same user everywhere, or nobody",
 			Why:   "Folded for the look-up and not for the answer, \"Cosmo\" passes cosmo's password and is another person to everything behind it.",
 			Ref:   "RFC 8265 §3 (usernames: compared in one way everywhere)",
@@ -314,6 +318,13 @@ func badField(t require.TestingT, s *subject.Session, c credentials, field, clai
 	s.Post(t, "/login", c.option()).
 		Is(t, http.StatusBadRequest, claim).
 		HasObject(t, "error", field, "a bad request does not name the field that is wrong")
+}
+
+// keys lists the fields of an answer.
+func keys(a *subject.Answer) string {
+	v, _ := a.JSON()
+	object, _ := v.(map[string]any)
+	return strings.Join(slices.Sorted(maps.Keys(object)), ", ")
 }
 
 // identity is whom the answer to a login speaks of: the fields of lesson 01, or

@@ -87,8 +87,10 @@ func protect() []grade.Step {
 			Check: func(t require.TestingT, s *subject.Session) {
 				got, _ := admitted(t, s)
 				for _, scheme := range []string{"bearer", "BEARER", "BeArEr"} {
-					s.Get(t, "/profile", subject.Authorization(scheme+" "+got.Access.Raw, got.Access)).
-						Is(t, http.StatusOK, "a good token is refused because of the scheme's case")
+					for _, door := range doors {
+						s.Get(t, door, subject.Authorization(scheme+" "+got.Access.Raw, got.Access)).
+							Is(t, http.StatusOK, "a good token is refused because of the scheme's case")
+					}
 				}
 			},
 		},
@@ -123,6 +125,20 @@ func protect() []grade.Step {
 					Is(t, http.StatusOK, "a good access token does not open /dashboard").
 					Says(t, "message", cosmo.Username, "/dashboard greets whom the request names, not whom the token names").
 					Hides(t, "/dashboard greets whom the request names, not whom the token names", other.Username)
+			},
+		},
+		{
+			ID: "pages-keep-secrets", Task: 1, Needs: []string{"profile-opens-with-a-token", "dashboard-names-its-user"},
+			Title: "Neither /profile nor /dashboard shows a password's hash",
+			Why:   "A handler that answers with the whole row of the database answers with all that will ever be in that row.",
+			Ref:   "OWASP API3:2023 (broken object property level authorization)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				u := s.NewUser(t)
+				got := s.Login(t, u)
+				for _, door := range doors {
+					s.Get(t, door, subject.Bearer(got.Access)).Is(t, http.StatusOK, "a good access token does not open "+door).
+						Hides(t, door+" shows a password or its hash", append(s.Hashes(), u.Password, "argon2id")...)
+				}
 			},
 		},
 		{
@@ -241,7 +257,7 @@ func protect() []grade.Step {
 					for _, path := range []string{door, door + "/", "/" + door, strings.ToUpper(door), "/." + door, door + "/.", door + "?", door + "%2f", door + ".json", door + "//"} {
 						methods := []string{http.MethodGet, http.MethodHead}
 						if path == door {
-							methods = append(methods, http.MethodPost, http.MethodPut, http.MethodDelete)
+							methods = append(methods, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete)
 						}
 						for _, method := range methods {
 							a := s.Do(t, subject.Request(method, path))
@@ -294,7 +310,27 @@ func protect() []grade.Step {
 			},
 		},
 		{
-			ID: "bad-token-is-challenged", Task: 3, Needs: []string{"missing-token-is-challenged"},
+			ID: "altered-signature-is-refused", Task: 3, Needs: []string{"missing-token-is-refused"},
+			Title: "A token whose signature was changed, cut or removed is refused",
+			Why:   "Compare the whole signature, or a short one is soon guessed.",
+			Ref:   "RFC 7515 §5.2 (message signature validation)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				got, _ := admitted(t, s)
+				raw := got.Access.Raw
+				body := raw[:strings.LastIndex(raw, ".")]
+				stayShut(t, s, forged(forge.TamperSignature(raw), "with a changed signature"), "a token with a changed signature opens %s")
+				stayShut(t, s, forged(forge.TamperSignatureMiddle(raw), "with a signature that is changed in its middle"), "a token with a changed signature opens %s")
+				stayShut(t, s, forged(raw[:len(raw)-4], "without the end of its signature"), "a token with a piece of its signature opens %s")
+				stayShut(t, s, forged(body+".", "without its signature"), "a token without a signature opens %s")
+				for _, door := range doors { // two parts are no token at all, so 400 will do
+					malformed(t, s.Get(t, door, subject.Bearer(forged(body, "without its last part"))), "a token without its last part opens "+door)
+				}
+				stayShut(t, s, forged(body+raw[len(body):len(body)+5], "with three bytes of its signature"), "a token with a piece of its signature opens %s")
+				opens(t, s, got.Access)
+			},
+		},
+		{
+			ID: "bad-token-is-challenged", Task: 3, Needs: []string{"missing-token-is-challenged", "altered-signature-is-refused"},
 			Title: `The refusal of a token has error="invalid_token" in its challenge`,
 			Why:   "It is how a client tells \"log in\" from \"get a new token\", without reading prose. 403 or 422 would say something else.",
 			Ref:   "RFC 6750 §3.1 (invalid_token: 401)",
@@ -308,7 +344,7 @@ func protect() []grade.Step {
 			},
 		},
 		{
-			ID: "altered-payload-is-refused", Task: 3, Needs: []string{"missing-token-is-refused"},
+			ID: "altered-payload-is-refused", Task: 3, Needs: []string{"altered-signature-is-refused"},
 			Title: "A token whose payload was changed is refused",
 			Why:   "Everybody can write another name into the payload. Only the signature knows. Code that decodes without verifying makes an administrator of whoever asks.",
 			Ref:   "RFC 7515 §5.2 (message signature validation)",
@@ -324,25 +360,7 @@ func protect() []grade.Step {
 			},
 		},
 		{
-			ID: "altered-signature-is-refused", Task: 3, Needs: []string{"missing-token-is-refused"},
-			Title: "A token whose signature was changed, cut or removed is refused",
-			Why:   "Compare the whole signature, or a short one is soon guessed.",
-			Ref:   "RFC 7515 §5.2 (message signature validation)",
-			Check: func(t require.TestingT, s *subject.Session) {
-				got, _ := admitted(t, s)
-				raw := got.Access.Raw
-				body := raw[:strings.LastIndex(raw, ".")]
-				stayShut(t, s, forged(forge.TamperSignature(raw), "with a changed signature"), "a token with a changed signature opens %s")
-				stayShut(t, s, forged(body+".", "without its signature"), "a token without a signature opens %s")
-				for _, door := range doors { // two parts are no token at all, so 400 will do
-					malformed(t, s.Get(t, door, subject.Bearer(forged(body, "without its last part"))), "a token without its last part opens "+door)
-				}
-				stayShut(t, s, forged(body+raw[len(body):len(body)+5], "with three bytes of its signature"), "a token with a piece of its signature opens %s")
-				opens(t, s, got.Access)
-			},
-		},
-		{
-			ID: "unsigned-token-is-refused", Task: 3, Needs: []string{"missing-token-is-refused"},
+			ID: "unsigned-token-is-refused", Task: 3, Needs: []string{"altered-signature-is-refused"},
 			Title: "A token that says alg: none is refused, in every spelling",
 			Why:   "The header is the attacker's. Libraries that did as it said took unsigned tokens for signed ones (CVE-2015-9235).",
 			Ref:   "RFC 8725 §2.1 and §3.2 (alg none)",
@@ -358,7 +376,7 @@ func protect() []grade.Step {
 			},
 		},
 		{
-			ID: "another-algorithm-is-refused", Task: 3, Needs: []string{"missing-token-is-refused"},
+			ID: "another-algorithm-is-refused", Task: 3, Needs: []string{"altered-signature-is-refused"},
 			Title: "A token signed with another algorithm than yours is refused",
 			Why:   "A server that lets the token choose the algorithm can be told to take its public key for an HMAC secret. Pin the one you use.",
 			Ref:   "RFC 8725 §3.1 (perform algorithm verification)",
@@ -376,7 +394,7 @@ func protect() []grade.Step {
 			},
 		},
 		{
-			ID: "another-key-is-refused", Task: 3, Needs: []string{"missing-token-is-refused"},
+			ID: "another-key-is-refused", Task: 3, Needs: []string{"altered-signature-is-refused"},
 			Title: "A token signed with any other key is refused, the empty one too",
 			Why:   "An unset variable is an empty key, and \"secret\" is the first that is tried: lists of such keys are for download.",
 			Ref:   "RFC 8725 §2.2 and §3.5 (weak symmetric keys)",
@@ -442,11 +460,19 @@ func protect() []grade.Step {
 					stayShut(t, s, forged(honest.With("sub", sub).Sign(alg, secret), "with the sub "+show(sub)), "a token without a proper sub opens %s")
 				}
 				stayShut(t, s, forged(honest.Without("sub").Sign(alg, secret), "without sub"), "a token without a sub opens %s")
+				for claim := range honest.Claims { // whatever else you put into it
+					for _, raw := range []string{honest.Without(claim).Sign(alg, secret), honest.With(claim, nil).Sign(alg, secret)} {
+						a := s.Get(t, "/profile", subject.Bearer(forged(raw, "without "+claim+", or with null in its place")))
+						if a.Status >= 500 {
+							s.Fail(t, "a token without "+claim+" is a fault of the server", "401, or 200 where the claim does not matter", a.Summary())
+						}
+					}
+				}
 				opens(t, s, got.Access)
 			},
 		},
 		{
-			ID: "deleted-user-is-refused", Task: 3, Needs: []string{"missing-token-is-refused"},
+			ID: "deleted-user-is-refused", Task: 3, Needs: []string{"refused-request-runs-no-handler"},
 			Title: "The token of a user who no longer exists is refused",
 			Why:   "A signature says that the token was good when it was made. Whoever was dismissed at noon should be out at noon.",
 			Ref:   "OWASP ASVS 5.0 §7.4.2 (end all sessions of a deleted user)",
@@ -457,6 +483,7 @@ func protect() []grade.Step {
 				opens(t, s, going.Access)
 				s.DeleteUser(t, goes)
 				stayShut(t, s, going.Access, "the token of a user who no longer exists opens %s")
+				nothingFollows(t, s, going.Access)
 				opens(t, s, staying.Access)
 			},
 		},
@@ -470,6 +497,16 @@ func own(t require.TestingT, a *subject.Answer, u subject.User) {
 		a.Has(t, "username", u.Username, "/profile shows the user of another request")
 	} else {
 		a.Says(t, "message", u.Username, a.Path+" greets the user of another request")
+	}
+}
+
+// nothingFollows wants the refusal of a token to be all of the answer.
+func nothingFollows(t require.TestingT, s *subject.Session, token probe.Token) {
+	for _, door := range doors {
+		a := s.Get(t, door, subject.Bearer(token)).Refused(t, door+" does not refuse")
+		if _, err := a.JSON(); err != nil {
+			s.Fail(t, "a refusal is followed by the answer that was refused", `{"msg":"…"} and nothing after it`, a.Summary())
+		}
 	}
 }
 

@@ -114,7 +114,7 @@ func expiry() []grade.Step {
 			},
 		},
 		{
-			ID: "expired-token-is-refused", Task: 2, Needs: []string{"access-token-lives-its-ttl", "missing-token-is-refused"},
+			ID: "expired-token-is-refused", Task: 2, Needs: []string{"access-token-lives-its-ttl", "refused-request-runs-no-handler"},
 			Title: `An expired token: 401 {"msg":"Token has expired"}`,
 			Why:   "The message is the client's cue to refresh. The refusal is what makes a stolen token go stale.",
 			Ref:   "RFC 7519 §4.1.4 (exp), RFC 6750 §3.1 (invalid_token covers expired)",
@@ -127,6 +127,7 @@ func expiry() []grade.Step {
 						RefusedSaying(t, "Token has expired", "an expired token opens "+door).
 						Challenges(t, "invalid_token", "the refusal of an expired token does not say invalid_token")
 				}
+				nothingFollows(t, s, got.Access)
 				opens(t, s, s.Login(t, s.Cosmo()).Access)
 			},
 		},
@@ -143,7 +144,7 @@ func expiry() []grade.Step {
 			},
 		},
 		{
-			ID: "forged-and-expired-is-forged", Task: 2, Needs: []string{"expired-token-is-refused", "altered-signature-is-refused"},
+			ID: "forged-and-expired-is-forged", Task: 2, Needs: []string{"expired-token-is-refused", "unsigned-token-is-refused", "another-key-is-refused"},
 			Title: "A token that is both forged and expired is refused as forged",
 			Why:   "\"Expired\" means: once good. Code that takes any token that is only expired to /refresh trusts a forger's (CVE-2024-51744).",
 			Ref:   "RFC 7519 §7.2 (validate the signature, then the claims)",
@@ -158,15 +159,21 @@ func expiry() []grade.Step {
 					{honest.Sign(honest.Alg(), []byte("secret")), "expired, and signed with another key"},
 					{honest.Sign("none", nil), "expired, and with alg none"},
 				} {
-					a := s.Get(t, "/profile", subject.Bearer(forged(bad.raw, bad.what))).Refused(t, "a forged token opens /profile")
-					if a.Text("msg") == "Token has expired" {
-						s.Fail(t, "a forged token is called expired, as if it had been good once", `401 {"msg": anything but "Token has expired"}`, a.Summary())
+					for _, door := range doors {
+						a := s.Get(t, door, subject.Bearer(forged(bad.raw, bad.what))).Refused(t, "a forged token opens "+door)
+						if a.Text("msg") == "Token has expired" {
+							s.Fail(t, "a forged token is called expired, as if it had been good once", `401 {"msg": anything but "Token has expired"}`, a.Summary())
+						}
 					}
+				}
+				if len(s.Settings.Secret) > 0 {
+					justGone := honest.With("exp", s.Now().Add(-10*time.Second).Unix()).With("aud", "https://newsletter.example")
+					stayShut(t, s, forged(justGone.Sign(honest.Alg(), s.Secret(t)), "expired 10 s ago, and for another audience"), "a token for another audience opens %s if only it has just expired, too")
 				}
 			},
 		},
 		{
-			ID: "token-without-exp-is-refused", Task: 3, Needs: []string{"access-token-lives-its-ttl", "another-key-is-refused"},
+			ID: "token-without-exp-is-refused", Task: 3, Needs: []string{"expired-token-is-refused", "another-key-is-refused"},
 			Title: "A signed token without exp is refused",
 			Why:   "Libraries check exp if it is there. An old release that issued tokens without it has left some that live for ever.",
 			Ref:   "RFC 9068 §2.2 (exp is required), RFC 8725 §3.10",
@@ -214,7 +221,7 @@ func expiry() []grade.Step {
 			},
 		},
 		{
-			ID: "token-of-tomorrow-is-refused", Task: 3, Needs: []string{"access-token-lives-its-ttl", "another-key-is-refused"},
+			ID: "token-of-tomorrow-is-refused", Task: 3, Needs: []string{"leeway-is-a-minute-at-most", "another-key-is-refused"},
 			Title: "A token whose nbf lies in the future is refused",
 			Why:   "Some issuers date tokens ahead: good from Monday on. Before, they are not good.",
 			Ref:   "RFC 7519 §4.1.5 (nbf)",

@@ -89,31 +89,7 @@ func refresh() []grade.Step {
 					}
 					own(t, s.Get(t, "/profile", subject.Bearer(fresh)), u)
 					own(t, s.Get(t, "/dashboard", subject.Bearer(fresh)), u)
-				}
-			},
-		},
-		{
-			ID: "refreshed-token-is-like-the-first", Task: 2, Needs: []string{"refresh-returns-an-access-token", "access-token-lives-its-ttl"},
-			Title: "The new access token says what the first one said, and lives AccessTTL from now",
-			Why:   "A second place that makes tokens is a second place to forget iss, aud or exp.",
-			Ref:   "RFC 9068 §2.2 (data structure)",
-			Takes: aMoment,
-			Check: func(t require.TestingT, s *subject.Session) {
-				got := s.LoginBoth(t, s.Cosmo())
-				first := s.Decode(t, got.Access)
-				s.Advance(t, aMoment(s.Settings))
-				second := s.Decode(t, s.Refresh(t, got).Access)
-				wantLife(t, s, second, s.Settings.AccessTTL, "the refreshed access token does not live AccessTTL from now")
-				for _, claim := range []string{"sub", "iss", "aud"} {
-					if show(first.Claims[claim]) != show(second.Claims[claim]) {
-						s.Fail(t, claim+" changes when a token is refreshed", `"`+claim+`":`+show(first.Claims[claim]), `"`+claim+`":`+show(second.Claims[claim]))
-					}
-				}
-				if second.Text("jti") == "" || second.Text("jti") == first.Text("jti") {
-					s.Fail(t, "the refreshed token has no jti of its own", `"jti": another one`, `"jti":`+show(second.Claims["jti"]))
-				}
-				if secret := s.Settings.Secret; len(secret) > 0 && !second.Verifies(secret) {
-					s.Fail(t, "the refreshed token is not signed with the configured secret", "a signature that verifies under it", "one that does not")
+					s.Refresh(t, refreshing(t, s, u)) // and not once only
 				}
 			},
 		},
@@ -134,7 +110,37 @@ func refresh() []grade.Step {
 			},
 		},
 		{
-			ID: "refresh-works-after-the-access-token", Task: 2, Needs: []string{"refresh-returns-an-access-token"},
+			ID: "refreshed-token-is-like-the-first", Task: 2, Needs: []string{"new-access-token-expires-later", "access-token-lives-its-ttl"},
+			Title: "The new access token says what the first one said, and lives AccessTTL from now",
+			Why:   "A second place that makes tokens is a second place to forget iss, aud or exp.",
+			Ref:   "RFC 9068 §2.2 (data structure)",
+			Takes: aMoment,
+			Check: func(t require.TestingT, s *subject.Session) {
+				got := s.LoginBoth(t, s.Cosmo())
+				first := s.Decode(t, got.Access)
+				s.Advance(t, aMoment(s.Settings))
+				second := s.Decode(t, s.Refresh(t, got).Access)
+				wantLife(t, s, second, s.Settings.AccessTTL, "the refreshed access token does not live AccessTTL from now")
+				for _, claim := range []string{"sub", "iss", "aud"} {
+					if show(first.Claims[claim]) != show(second.Claims[claim]) {
+						s.Fail(t, claim+" changes when a token is refreshed", `"`+claim+`":`+show(first.Claims[claim]), `"`+claim+`":`+show(second.Claims[claim]))
+					}
+				}
+				if second.Text("jti") == "" || second.Text("jti") == first.Text("jti") {
+					s.Fail(t, "the refreshed token has no jti of its own", `"jti": another one`, `"jti":`+show(second.Claims["jti"]))
+				}
+				greedy := s.Post(t, "/refresh?ttl=8760h&expires_in=31536000", subject.Bearer(s.LoginBoth(t, s.Cosmo()).Refresh), subject.JSON(map[string]any{"ttl": "8760h", "expires_in": 31536000})).
+					Is(t, http.StatusOK, "a refresh with unknown fields is neither done nor a bad request", http.StatusBadRequest)
+				if greedy.Status == http.StatusOK {
+					wantLife(t, s, s.Decode(t, forged(greedy.Text("access_token"), "")), s.Settings.AccessTTL, "a client can choose how long its refreshed token lives")
+				}
+				if secret := s.Settings.Secret; len(secret) > 0 && !second.Verifies(secret) {
+					s.Fail(t, "the refreshed token is not signed with the configured secret", "a signature that verifies under it", "one that does not")
+				}
+			},
+		},
+		{
+			ID: "refresh-works-after-the-access-token", Task: 2, Needs: []string{"new-access-token-expires-later"},
 			Title: "/refresh needs no living access token",
 			Why:   "It is when the access token has expired that a client comes here. Behind the guard of the access token nobody could.",
 			Ref:   "RFC 6749 §1.5 (refresh token, figure 2)",
@@ -160,6 +166,20 @@ func refresh() []grade.Step {
 				got := s.LoginBoth(t, s.Cosmo())
 				s.Advance(t, beforeRefresh(s.Settings))
 				s.Post(t, "/refresh", subject.Bearer(got.Refresh)).Is(t, http.StatusOK, "a refresh token is refused before RefreshTTL is over")
+			},
+		},
+		{
+			ID: "every-token-keeps-secrets", Task: 2, Needs: []string{"refresh-returns-an-access-token"},
+			Title: "Nothing private is in the refresh token, nor in a refreshed one",
+			Why:   "Two more places where a token is made are two more places to put too much into it.",
+			Ref:   "RFC 7519 §12 (privacy considerations)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				u := s.NewUser(t)
+				got := s.LoginBoth(t, u)
+				keepsSecrets(t, s, u, s.Decode(t, s.Refresh(t, got).Access))
+				if token, err := forge.Decode(got.Refresh.Raw); err == nil { // else it is opaque
+					keepsSecrets(t, s, u, token)
+				}
 			},
 		},
 		{
@@ -278,6 +298,38 @@ func refresh() []grade.Step {
 					noRefresh(t, s, claim, subject.Bearer(forged(honest.Sign(honest.Alg(), nil), "signed with the empty key")))
 					noRefresh(t, s, claim, subject.Bearer(forged(honest.Sign(honest.Alg(), []byte("secret")), "signed with another key")))
 				}
+			},
+		},
+		{
+			ID: "foreign-refresh-token-is-refused", Task: 3, Needs: []string{"tampered-refresh-token-is-refused"},
+			Title: "A refresh token that is a JWT is judged like one: issuer, audience, algorithm and dates",
+			Why:   "A second verification that leaves out what the first one checks is the one that an attacker uses.",
+			Ref:   "RFC 7519 §4.1.3 to §4.1.5 (a wrong aud, exp or nbf MUST be rejected), RFC 8725 §3.1 and §3.8",
+			Check: func(t require.TestingT, s *subject.Session) {
+				got := refreshing(t, s, s.Cosmo())
+				honest, err := forge.Decode(got.Refresh.Raw)
+				if err != nil || len(s.Settings.Secret) == 0 || !honest.Verifies(s.Settings.Secret) {
+					return // opaque, or under a key of its own: nobody can forge one
+				}
+				claim := "/refresh takes a signed refresh token "
+				for _, change := range []struct {
+					claim string
+					value any
+				}{
+					{"iss", "https://evil.example"}, {"aud", "https://newsletter.example"},
+					{"exp", s.Now().Add(-leeway - time.Minute).Unix()}, {"nbf", s.Now().Add(leeway + time.Minute).Unix()},
+				} {
+					if _, there := honest.Claims[change.claim]; there || change.claim == "nbf" {
+						how := "with the " + change.claim + " " + show(change.value)
+						noRefresh(t, s, claim+how, subject.Bearer(forged(honest.With(change.claim, change.value).Sign(honest.Alg(), s.Settings.Secret), how)))
+					}
+				}
+				for _, alg := range forge.HMACs {
+					if alg != honest.Alg() {
+						noRefresh(t, s, claim+"of another algorithm", subject.Bearer(forged(honest.Sign(alg, s.Settings.Secret), "signed with "+alg)))
+					}
+				}
+				s.Refresh(t, got)
 			},
 		},
 		{

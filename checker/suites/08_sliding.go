@@ -258,7 +258,7 @@ func sliding() []grade.Step {
 			ID: "no-new-token-before-half-life", Task: 2, Needs: []string{"new-token-after-half-life"},
 			Title: "Before half of the token's life the answer carries no new one",
 			Why:   "A new token for each request is 360 tokens in an hour of use, and every one of them is good for a day to whoever finds it.",
-			Ref:   "RFC 9700 §2.2 (tokens limited to the minimum required)",
+			Ref:   "RFC 6750 §5.3 (issue short-lived bearer tokens)",
 			Takes: afterHalf,
 			Check: func(t require.TestingT, s *subject.Session) {
 				u := s.Cosmo()

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -504,49 +505,38 @@ func cookies() []grade.Step {
 			Takes: pastCap,
 			Check: func(t require.TestingT, s *subject.Session) {
 				wholeSession(s)
-				b := loggedIn(t, s, s.Cosmo())
+				reader, worker := loggedIn(t, s, s.Cosmo()), loggedIn(t, s, s.Cosmo()) // one is renewed, one refreshes
+				last := map[*subject.Browser]subject.Cookie{}
 				for s.Advanced() < pastCap(s.Settings) {
 					s.Advance(t, min(useEvery(s.Settings), pastCap(s.Settings)-s.Advanced()))
-					if s.Advanced() > s.Settings.SessionTTL-s.Settings.AccessTTL {
-						// Near its end a session need not be renewed any more.
-						b.Get(t, "/profile").Is(t, http.StatusOK, "/profile neither opens nor refuses", http.StatusUnauthorized)
-						b.Post(t, "/refresh").Is(t, http.StatusOK, "/refresh neither works nor refuses", http.StatusNoContent, http.StatusUnauthorized, http.StatusForbidden)
-						continue
+					// Near its end a session need not be renewed any more.
+					ending := s.Advanced() > s.Settings.SessionTTL-s.Settings.AccessTTL
+					for _, b := range []*subject.Browser{reader, worker} {
+						a := b.Get(t, "/profile")
+						if !ending {
+							a.Is(t, http.StatusOK, fmt.Sprintf("a session that is used every %v is refused %v after its login", useEvery(s.Settings), s.Advanced()))
+						}
+						if c, ok := b.Cookie(subject.AccessCookie); ok {
+							last[b] = c
+						}
 					}
-					b.Get(t, "/profile").Is(t, http.StatusOK, fmt.Sprintf("a session that is used every %v is refused %v after its login", useEvery(s.Settings), s.Advanced()))
-					refreshes(t, b)
+					if ending {
+						worker.Post(t, "/refresh")
+					} else {
+						refreshes(t, worker)
+					}
 				}
-				shutTo(t, s, b, fmt.Sprintf("a session opens %%s %v after its login, although it is to end after %v", s.Advanced(), s.Settings.SessionTTL))
-				noCookieRefresh(t, s, b, fmt.Sprintf("a session is refreshed %v after its login, although it is to end after %v", s.Advanced(), s.Settings.SessionTTL))
+				for b, c := range last {
+					after := fmt.Sprintf("%v after its login, although it is to end after %v", s.Advanced(), s.Settings.SessionTTL)
+					shutTo(t, s, b, "a session opens %s "+after)
+					shutTo(t, s, b, "a session opens %s "+after, subject.WithCookie(subject.AccessCookie, forged(c.Value, "of the last renewal")))
+					noCookieRefresh(t, s, b, "a session is refreshed "+after)
+				}
 				opensTo(t, loggedIn(t, s, s.Cosmo()))
 			},
 		},
 		{
-			ID: "own-page-may-write", Task: 3, Needs: []string{"password-wants-a-fresh-cookie"},
-			Title: "What a page of this server asks for, with the token of the csrf_token cookie in X-CSRF-Token, is done",
-			Why:   "A lock for which nobody has the key keeps the owner out, too.",
-			Ref:   "OWASP CSRF Prevention Cheat Sheet (synchronizer token pattern)",
-			Check: func(t require.TestingT, s *subject.Session) {
-				for _, refreshed := range []bool{false, true} {
-					u := somebody(t, s)
-					for _, w := range writes(u) {
-						b := loggedIn(t, s, u)
-						if refreshed {
-							refreshes(t, b)
-							if w.path == "/password" {
-								b.Post(t, "/reauth", subject.JSON(map[string]string{"password": u.Password}))
-							}
-						}
-						b.Post(t, w.path, w.body).Is(t, http.StatusOK, "POST "+w.path+" of the server's own page is refused", http.StatusNoContent, http.StatusSeeOther)
-						if w.path == "/password" {
-							u.Password = newPassword(u)
-						}
-					}
-				}
-			},
-		},
-		{
-			ID: "csrf-cookie-is-readable", Task: 3, Needs: []string{"login-sets-the-cookies", "own-page-may-write"},
+			ID: "csrf-cookie-is-readable", Task: 3, Needs: []string{"cookie-opens-the-doors"},
 			Title: "csrf_token can be read by the page's script, and is no token that opens anything; a server that looks at the origin instead needs none",
 			Why:   "The page has to repeat it. What it repeats must not be what HttpOnly has hidden.",
 			Ref:   "OWASP CSRF Prevention Cheat Sheet (double-submit cookie, custom request headers)",
@@ -566,6 +556,30 @@ func cookies() []grade.Step {
 				for _, kind := range tokenKinds {
 					if hidden, _ := b.Cookie(kind); strings.Contains(c.Value, hidden.Value) {
 						cookieFault(t, a, "csrf_token shows scripts what is in "+kind, "a value of its own")
+					}
+				}
+			},
+		},
+		{
+			ID: "own-page-may-write", Task: 3, Needs: []string{"csrf-cookie-is-readable", "password-wants-a-fresh-cookie"},
+			Title: "What a page of this server asks for, with the token of the csrf_token cookie in X-CSRF-Token, is done",
+			Why:   "A lock for which nobody has the key keeps the owner out, too.",
+			Ref:   "OWASP CSRF Prevention Cheat Sheet (synchronizer token pattern)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				for _, refreshed := range []bool{false, true} {
+					u := somebody(t, s)
+					for _, w := range writes(u) {
+						b := loggedIn(t, s, u)
+						if refreshed {
+							refreshes(t, b)
+							if w.path == "/password" {
+								b.Post(t, "/reauth", subject.JSON(map[string]string{"password": u.Password}))
+							}
+						}
+						b.Post(t, w.path, w.body).Is(t, http.StatusOK, "POST "+w.path+" of the server's own page is refused", http.StatusNoContent, http.StatusSeeOther)
+						if w.path == "/password" {
+							u.Password = newPassword(u)
+						}
 					}
 				}
 			},
@@ -660,7 +674,7 @@ func cookies() []grade.Step {
 				u := b.User
 				for _, w := range writes(u) {
 					for _, method := range []string{http.MethodGet, http.MethodHead} {
-						path := w.path + "?password=" + u.Password + "&current=" + u.Password + "&new=" + newPassword(u)
+						path := w.path + "?" + url.Values{"password": {u.Password}, "current": {u.Password}, "new": {newPassword(u)}}.Encode()
 						token, _ := b.CSRFToken()
 						for _, how := range []subject.Option{subject.CrossSite, subject.CSRF(token)} {
 							a := s.Do(t, b.Request(method, path, w.body, how))
