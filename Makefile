@@ -29,8 +29,8 @@ diff: $(CHECKER) ## your files against the reference, once the lesson has passed
 reset: $(CHECKER) ## put a lesson back to its start; yours is kept
 	@$(CHECKER) reset $(LESSON)
 
-explain: $(CHECKER) ## what a step is about and what it sends: STEP=…
-	@$(CHECKER) explain $(STEP)
+explain: $(CHECKER) ## what a step is about and what it sends: STEP=whole-password-counts
+	@$(CHECKER) explain $(or $(STEP),$(error say which step: make explain STEP=whole-password-counts))
 
 url: $(CHECKER) ## grade a server that listens: URL=… LESSON=05 FLAGS="--secret … --access-ttl 2s"
 	@$(CHECKER) url $(URL) --lesson $(LESSON) $(FLAGS)

@@ -88,7 +88,7 @@ func (o output) write(d *desk, verdicts []grade.Verdict, all bool, after func(gr
 	}
 	card := d.card(o.NoColor)
 	card.All = all
-	card.Next = report.Next
+	card.Next = true
 	for i, v := range verdicts {
 		if i > 0 {
 			fmt.Fprintln(card.Out)

@@ -49,6 +49,8 @@ type DB struct {
 	cost  Cost
 	decoy string
 
+	afterLook func() // nil for people
+
 	mu       sync.RWMutex
 	users    map[string]User
 	nextID   int

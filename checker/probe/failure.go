@@ -152,7 +152,7 @@ func DescribeToken(raw string, now time.Time) string {
 		}
 		text, _ := json.Marshal(value)
 		if when, ok := t.Time(claim); ok && slices.Contains(dates, claim) {
-			text, _ = json.Marshal(relative(when.Sub(now)))
+			text, _ = json.Marshal(relative(when, now))
 		}
 		parts = append(parts, fmt.Sprintf("%q:%s", claim, foldAnswer(string(text))))
 	}
@@ -170,18 +170,23 @@ var (
 	dull = []string{"iss", "aud", "jti", "sid"}
 )
 
-func relative(d time.Duration) string {
+// relative says when something is, as seen from now. A time.Duration holds no more
+// than 292 years; a date in milliseconds lies further off.
+func relative(when, now time.Time) string {
+	seconds := when.Unix() - now.Unix()
+	const year = 365 * 24 * 3600
+	d := time.Duration(seconds) * time.Second
 	switch {
-	case d > 50*365*24*time.Hour:
-		return fmt.Sprintf("in %d years", int(d.Hours()/24/365))
-	case d < -50*365*24*time.Hour:
-		return fmt.Sprintf("%d years ago", int(-d.Hours()/24/365))
-	case d == 0:
+	case seconds > 50*year:
+		return fmt.Sprintf("in %d years", seconds/year)
+	case seconds < -50*year:
+		return fmt.Sprintf("%d years ago", -seconds/year)
+	case seconds == 0:
 		return "now"
-	case d > 0:
-		return "in " + d.Round(time.Second).String()
+	case seconds > 0:
+		return "in " + d.String()
 	}
-	return (-d).Round(time.Second).String() + " ago"
+	return (-d).String() + " ago"
 }
 
 // StatusText is "401 Unauthorized".

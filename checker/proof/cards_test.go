@@ -74,7 +74,7 @@ func TestCardsInTextsAreReal(t *testing.T) {
 // printed is what the learner's command prints of a case.
 func printed(t *testing.T, c proof.Case) string {
 	var out bytes.Buffer
-	card := report.Card{Out: report.Plain(&out), Width: report.DefaultWidth, Next: report.Next}
+	card := report.Card{Out: report.Plain(&out), Width: report.DefaultWidth, Next: true}
 	card.Verdict(byProgram(t, c, build(t, c)))
 	return strings.ReplaceAll(out.String(), "solutions/", "lessons/")
 }

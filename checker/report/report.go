@@ -17,22 +17,18 @@ import (
 
 // A Card prints verdicts for a person.
 type Card struct {
-	Out   io.Writer                 // what it is written to sorts out colours (see Terminal)
-	Width int                       // in columns; prose is wrapped, commands never
-	All   bool                      // every failing step with all that is known of it
-	Next  func(grade.Result) string // what to do about a failure; nil says nothing
-}
-
-// Next is what a learner does next: ask for a hint, or read the task.
-func Next(r grade.Result) string {
-	return fmt.Sprintf("make hint LESSON=%s · lessons/%s/README.md#task-%d", r.Step.Lesson[:2], r.Step.Lesson, r.Step.Task)
+	Out   io.Writer // what it is written to sorts out colours (see Terminal)
+	Width int       // in columns; prose is wrapped, commands never
+	All   bool      // every failing step with all that is known of it
+	Next  bool      // say what to do about a failure: ask for a hint, or read the task
 }
 
 var (
-	good  = lipgloss.NewStyle().Foreground(lipgloss.Green)
-	bad   = lipgloss.NewStyle().Foreground(lipgloss.Red).Bold(true)
-	faint = lipgloss.NewStyle().Faint(true)
-	bold  = lipgloss.NewStyle().Bold(true)
+	plain = lipgloss.NewStyle().TabWidth(lipgloss.NoTabConversion) // code keeps its tabs
+	good  = plain.Foreground(lipgloss.Green)
+	bad   = plain.Foreground(lipgloss.Red).Bold(true)
+	faint = plain.Faint(true)
+	bold  = plain.Bold(true)
 )
 
 // Verdict prints the head of a lesson, its steps, and the first failure whole.
@@ -67,13 +63,19 @@ func (c Card) Verdict(v grade.Verdict) {
 			c.line("  %s %s", bad.Render("✗"), bold.Render(r.Step.ID))
 			if c.All || r.Step.ID == first.Step.ID {
 				c.failure(r)
+				if c.Next {
+					c.next(v, r)
+				}
 			} else {
 				c.field("", headline(r))
 			}
 		}
 	}
 	if len(waiting) > 0 {
-		text := fmt.Sprintf("%s skipped, for they need what does not pass yet: %s", steps(len(waiting)), strings.Join(waiting, ", "))
+		text := fmt.Sprintf("%s skipped, for they need what does not pass yet", steps(len(waiting)))
+		if len(waiting) <= manySkipped {
+			text += ": " + strings.Join(waiting, ", ")
+		}
 		for i, line := range wrap(text, c.Width-4) {
 			mark := " "
 			if i == 0 {
@@ -84,8 +86,12 @@ func (c Card) Verdict(v grade.Verdict) {
 	}
 }
 
-// fewSkipped is how many skipped steps get a line each.
-const fewSkipped = 3
+// Skipped steps get a line each where they are few, and are only counted where
+// they are many.
+const (
+	fewSkipped  = 3
+	manySkipped = 16
+)
 
 func word(s grade.Status) string {
 	if s == grade.NotGraded {
@@ -139,12 +145,18 @@ func (c Card) failure(r grade.Result) {
 	c.field("", r.Detail)
 	c.field("why", r.Step.Why)
 	c.field("ref", r.Step.Ref)
-	if c.Next != nil {
-		c.field("next", c.Next(r))
-	}
 	if r.Printed != "" {
 		c.field("log", lastLines(r.Printed, 8))
 	}
+}
+
+// next says what to do about a failure. A step of an earlier lesson held when this
+// one began.
+func (c Card) next(v grade.Verdict, r grade.Result) {
+	if r.Step.Given {
+		c.field("note", "this held when the lesson began: something that you have changed since has broken it")
+	}
+	c.field("next", fmt.Sprintf("make hint LESSON=%02d · lessons/%s/README.md#task-%d", v.Lesson.Number(), r.Step.Lesson, r.Step.Task))
 }
 
 func lastLines(s string, n int) string {

@@ -25,6 +25,12 @@ func (a *Answer) fail(t require.TestingT, claim, want string) {
 // Is wants one of the status codes.
 func (a *Answer) Is(t require.TestingT, status int, claim string, or ...int) *Answer {
 	if a.Status != status && !slices.Contains(or, a.Status) {
+		switch {
+		case a.Status == http.StatusNotImplemented:
+			claim = a.Method + " " + a.Path + " is not written yet"
+		case a.Status/100 == 2 && status/100 == 2:
+			claim = fmt.Sprintf("%s %s succeeds with another status than %d", a.Method, a.Path, status)
+		}
 		want := probe.StatusText(status)
 		for _, o := range or {
 			want += " or " + probe.StatusText(o)
@@ -100,9 +106,21 @@ func (a *Answer) Hides(t require.TestingT, claim string, texts ...string) *Answe
 	return a
 }
 
+// Alone wants a refusal to be all of the answer: where a handler goes on after it,
+// what was refused follows in the same body.
+func (a *Answer) Alone(t require.TestingT) *Answer {
+	if _, err := a.JSON(); err != nil {
+		a.fail(t, "a refusal is followed by the answer that was refused", "one JSON value and nothing after it")
+	}
+	return a
+}
+
 // JSONBody wants the answer to be JSON and to say so.
 func (a *Answer) JSONBody(t require.TestingT, claim string) *Answer {
 	if _, err := a.JSON(); err != nil {
+		if a.Field("error") != nil || a.Field("msg") != nil {
+			a.Alone(t)
+		}
 		a.fail(t, claim, "a body that is one JSON value")
 	}
 	if !a.IsJSON() {

@@ -72,6 +72,8 @@ func (b *Browser) Request(method, path string, options ...Option) probe.Request 
 	r := Request(method, path)
 	b.mu.Lock()
 	where, _, _ := strings.Cut(path, "?")
+	// Longer paths come first (RFC 6265 §5.4), and servers take the first.
+	slices.SortStableFunc(b.kept, func(x, y Cookie) int { return len(y.effective) - len(x.effective) })
 	for _, c := range b.kept {
 		if !pathMatches(where, c.effective) || b.gone(c) {
 			continue

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"jwtworkshop/lessons"
@@ -115,7 +116,28 @@ func (p *program) Fresh(ctx context.Context, s lessons.Settings) (*Session, erro
 		return nil, err
 	}
 	session.output = p.output
+	session.stuckAt = p.stuckAt
 	return session, nil
+}
+
+// stuckAt ends the program in the way that makes Go print where it stands, and
+// returns the first place in the learner's code. Not every system can do that.
+func (p *program) stuckAt() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.run == nil || p.run.cmd.Process.Signal(syscall.SIGQUIT) != nil {
+		return ""
+	}
+	select {
+	case <-p.run.gone:
+	case <-time.After(time.Second):
+	}
+	trace := p.run.output.String()
+	p.end()
+	if m := learnersFrame.FindStringSubmatch(trace); m != nil {
+		return "it stands at " + SourceLine(m[1], m[3])
+	}
+	return ""
 }
 
 func (p *program) output() string {

@@ -30,7 +30,8 @@ type Session struct {
 	target *Target       // nil elsewhere
 	output func() string // what the program printed meanwhile; nil where nobody knows
 
-	release func() // gives the server back; nil where nobody waits for it
+	release func()        // gives the server back; nil where nobody waits for it
+	stuckAt func() string // where a server that hangs stands; nil where nobody knows
 
 	mu       sync.Mutex
 	now      time.Time
@@ -298,7 +299,12 @@ func (s *Session) Together(t require.TestingT, requests []probe.Request) []*Answ
 // wrongly; a server that hangs or dies cannot be graded.
 func (s *Session) noAnswer(t require.TestingT, e *probe.Exchange, err error) {
 	if s.ctx.Err() != nil {
-		panic(hangs(s.ctx, e.Method+" "+e.Path))
+		err := hangs(s.ctx, e.Method+" "+e.Path)
+		var hung *Ungradable
+		if errors.As(err, &hung) && s.stuckAt != nil {
+			hung.Detail = s.stuckAt()
+		}
+		panic(err)
 	}
 	if s.bench == nil {
 		panic(&Ungradable{What: fmt.Sprintf("%s did not answer %s %s: %v", e.Base, e.Method, e.Path, rootCause(err))})

@@ -290,18 +290,15 @@ func protect() []grade.Step {
 						s.Get(t, door, subject.Bearer(bad)),
 						s.Get(t, door, subject.Bearer(forged(forge.TamperSignature(got.Access.Raw), "with a changed signature"))),
 					} {
-						a.Refused(t, door+" does not refuse")
-						if _, err := a.JSON(); err != nil {
-							s.Fail(t, "a refusal is followed by the answer that was refused", `{"msg":"…"} and nothing after it`, a.Summary())
-						}
+						a.Refused(t, door+" does not refuse").Alone(t)
 						for _, field := range []string{"id", "username", "message"} {
 							a.HasNone(t, field, "a refusal carries what was refused")
 						}
 					}
 					a := s.Get(t, door, subject.Authorization("Basic Y29zbW86c3BhY2UtY29yZ2k=", forged("", "")))
 					malformed(t, a, door+" opens to another scheme than Bearer")
-					if _, err := a.JSON(); err != nil && a.IsJSON() {
-						s.Fail(t, "a refusal is followed by the answer that was refused", `{"msg":"…"} and nothing after it`, a.Summary())
+					if a.IsJSON() {
+						a.Alone(t)
 					}
 				}
 				if s.Controlled() && s.Visits(t) != visits {
@@ -461,6 +458,9 @@ func protect() []grade.Step {
 				}
 				stayShut(t, s, forged(honest.Without("sub").Sign(alg, secret), "without sub"), "a token without a sub opens %s")
 				for claim := range honest.Claims { // whatever else you put into it
+					if slices.Contains([]string{"iss", "sub", "aud", "exp"}, claim) {
+						continue // they have steps of their own
+					}
 					for _, raw := range []string{honest.Without(claim).Sign(alg, secret), honest.With(claim, nil).Sign(alg, secret)} {
 						a := s.Get(t, "/profile", subject.Bearer(forged(raw, "without "+claim+", or with null in its place")))
 						if a.Status >= 500 {
@@ -503,10 +503,7 @@ func own(t require.TestingT, a *subject.Answer, u subject.User) {
 // nothingFollows wants the refusal of a token to be all of the answer.
 func nothingFollows(t require.TestingT, s *subject.Session, token probe.Token) {
 	for _, door := range doors {
-		a := s.Get(t, door, subject.Bearer(token)).Refused(t, door+" does not refuse")
-		if _, err := a.JSON(); err != nil {
-			s.Fail(t, "a refusal is followed by the answer that was refused", `{"msg":"…"} and nothing after it`, a.Summary())
-		}
+		s.Get(t, door, subject.Bearer(token)).Refused(t, door+" does not refuse").Alone(t)
 	}
 }
 

@@ -43,7 +43,7 @@ func expiring(t require.TestingT, s *subject.Session) (subject.Tokens, forge.Tok
 func wantLife(t require.TestingT, s *subject.Session, token forge.Token, ttl time.Duration, claim string) {
 	exp, ok := token.Time("exp")
 	if want := s.Now().Add(ttl); !ok || !within(exp, want, slack(s)) {
-		s.Fail(t, claim, fmt.Sprintf(`"exp":%d, which is %v from now`, want.Unix(), ttl), `"exp":`+show(token.Claims["exp"]))
+		s.Fail(t, claim, fmt.Sprintf(`"exp":%d, %v from now (each run has lifetimes of its own)`, want.Unix(), ttl), `"exp":`+show(token.Claims["exp"]))
 	}
 	if iat, ok := token.Time("iat"); ok && !within(exp.Add(-ttl), iat, time.Second) {
 		s.Fail(t, claim, fmt.Sprintf("exp = iat + %v", ttl), fmt.Sprintf("exp = iat + %v", exp.Sub(iat)))

@@ -128,6 +128,7 @@ func writes(u subject.User) []write {
 // attacked sends each write of another page from the browser, wants all of them
 // refused, and the session to be what it was.
 func attacked(t require.TestingT, s *subject.Session, b *subject.Browser, claim string, or []int, options ...subject.Option) {
+	stepUp(t, b)
 	for _, w := range writes(b.User) {
 		a := s.Do(t, b.Request(http.MethodPost, w.path, append([]subject.Option{w.body}, options...)...)).
 			Is(t, http.StatusForbidden, fmt.Sprintf(claim, "POST "+w.path), or...)
@@ -136,11 +137,24 @@ func attacked(t require.TestingT, s *subject.Session, b *subject.Browser, claim 
 	unharmed(t, s, b)
 }
 
+// stepUp makes the browser's access token fresh: what is refused afterwards is not
+// refused for its age.
+func stepUp(t require.TestingT, b *subject.Browser) {
+	b.Post(t, "/reauth", subject.JSON(map[string]string{"password": b.User.Password})).
+		Is(t, http.StatusOK, "/reauth with the right password is refused", http.StatusNoContent)
+}
+
 // unharmed wants a session and a password to be what they were.
 func unharmed(t require.TestingT, s *subject.Session, b *subject.Browser) {
 	opensTo(t, b)
 	refreshes(t, b)
 	canLogIn(t, s, b.User)
+}
+
+// asShortAsAccess is when a refresh token has no longer to live than an access
+// token has, and is none all the same.
+func asShortAsAccess(c lessons.Settings) time.Duration {
+	return (c.RefreshTTL - c.AccessTTL + time.Second).Truncate(time.Second)
 }
 
 // lifeOf is how long a browser keeps a cookie; 0 is until it is closed.
@@ -271,6 +285,30 @@ func cookies() []grade.Step {
 			},
 		},
 		{
+			ID: "csrf-cookie-is-readable", Task: 1, Needs: []string{"login-sets-the-cookies"},
+			Title: "csrf_token can be read by the page's script, and is no token that opens anything; a server that looks at the origin instead needs none",
+			Why:   "The page has to repeat it. What it repeats must not be what HttpOnly has hidden.",
+			Ref:   "OWASP CSRF Prevention Cheat Sheet (double-submit cookie, custom request headers)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				b := s.Browser()
+				a := b.LogIn(t, s.Cosmo())
+				c := subject.Sets(a, subject.CSRFCookie)
+				if c == nil {
+					a = s.Do(t, b.Request(http.MethodPost, "/logout", subject.CrossSite))
+					a.Is(t, http.StatusForbidden, "/login sets no cookie csrf_token, and a page of another site can log out")
+					return
+				}
+				if _, readable := b.CSRFToken(); !readable {
+					cookieFault(t, a, "the page's script cannot read csrf_token", "Set-Cookie: csrf_token=…; Path=/, not HttpOnly")
+				}
+				for _, kind := range tokenKinds {
+					if hidden, _ := b.Cookie(kind); strings.Contains(c.Value, hidden.Value) {
+						cookieFault(t, a, "csrf_token shows scripts what is in "+kind, "a value of its own")
+					}
+				}
+			},
+		},
+		{
 			ID: "refused-login-sets-no-tokens", Task: 1, Needs: []string{"login-sets-the-cookies"},
 			Title: "A login that is refused sets no tokens, and clears none",
 			Why:   "Whoever writes the cookies first and checks the password then has checked it for nothing.",
@@ -323,7 +361,7 @@ func cookies() []grade.Step {
 			Title: "A token in the cookie is checked like any other: forged, foreign, expired or a refresh token, it is refused",
 			Why:   "A cookie is what somebody sends. Anyone can write one.",
 			Ref:   "RFC 8725 §3.1 to §3.11, RFC 6265 §8.6 (weak integrity)",
-			Takes: pastAccess,
+			Takes: func(c lessons.Settings) time.Duration { return max(pastAccess(c), asShortAsAccess(c)) },
 			Check: func(t require.TestingT, s *subject.Session) {
 				b := loggedIn(t, s, s.Cosmo())
 				opensTo(t, b)
@@ -345,13 +383,15 @@ func cookies() []grade.Step {
 					shutTo(t, s, b, "a token "+bad.What+" in the cookie opens %s", subject.WithCookie(subject.AccessCookie, bad))
 				}
 				opensTo(t, b)
-				s.Advance(t, pastAccess(s.Settings))
+				s.Advance(t, asShortAsAccess(s.Settings))
+				shutTo(t, s, b, "a refresh token in the cookie opens %s", subject.WithCookie(subject.AccessCookie, forged(refresh.Value, "the refresh token")))
+				s.Advance(t, max(0, pastAccess(s.Settings)-s.Advanced()))
 				opensTo(t, loggedIn(t, s, s.Cosmo()))
 				shutTo(t, s, b, "an expired token in the cookie opens %s", subject.WithCookie(subject.AccessCookie, forged(raw, "that has expired")))
 			},
 		},
 		{
-			ID: "refresh-rotates-the-cookies", Task: 2, Needs: []string{"cookie-opens-the-doors"},
+			ID: "refresh-rotates-the-cookies", Task: 2, Needs: []string{"cookie-opens-the-doors", "csrf-cookie-is-readable"},
 			Title: "POST /refresh takes the refresh_token cookie and sets two new ones, time and again",
 			Why:   "The rules of lesson 06 hold, whatever the tokens travel in.",
 			Ref:   "RFC 9700 §4.14.2 (refresh token rotation)",
@@ -462,7 +502,7 @@ func cookies() []grade.Step {
 			},
 		},
 		{
-			ID: "cookie-is-renewed-after-half-life", Task: 2, Needs: []string{"cookie-opens-the-doors"},
+			ID: "cookie-is-renewed-after-half-life", Task: 2, Needs: []string{"cookie-opens-the-doors", "csrf-cookie-is-readable"},
 			Title: "Past half of the token's life an answer sets a new access_token, before that none",
 			Why:   "The browser takes the new one by itself: what lesson 08 needed a header and a client for.",
 			Ref:   "RFC 6265 §5.3 (a cookie of the same name, domain and path is replaced), OWASP ASVS 5.0 §7.3.1",
@@ -536,32 +576,7 @@ func cookies() []grade.Step {
 			},
 		},
 		{
-			ID: "csrf-cookie-is-readable", Task: 3, Needs: []string{"cookie-opens-the-doors"},
-			Title: "csrf_token can be read by the page's script, and is no token that opens anything; a server that looks at the origin instead needs none",
-			Why:   "The page has to repeat it. What it repeats must not be what HttpOnly has hidden.",
-			Ref:   "OWASP CSRF Prevention Cheat Sheet (double-submit cookie, custom request headers)",
-			Check: func(t require.TestingT, s *subject.Session) {
-				b := s.Browser()
-				a := b.LogIn(t, s.Cosmo())
-				c := subject.Sets(a, subject.CSRFCookie)
-				if c == nil {
-					a = s.Do(t, b.Request(http.MethodPost, "/logout", subject.CrossSite))
-					a.Is(t, http.StatusForbidden, "/login sets no cookie csrf_token, and a page of another site can log out")
-					opensTo(t, b)
-					return
-				}
-				if _, readable := b.CSRFToken(); !readable {
-					cookieFault(t, a, "the page's script cannot read csrf_token", "Set-Cookie: csrf_token=…; Path=/, not HttpOnly")
-				}
-				for _, kind := range tokenKinds {
-					if hidden, _ := b.Cookie(kind); strings.Contains(c.Value, hidden.Value) {
-						cookieFault(t, a, "csrf_token shows scripts what is in "+kind, "a value of its own")
-					}
-				}
-			},
-		},
-		{
-			ID: "own-page-may-write", Task: 3, Needs: []string{"csrf-cookie-is-readable", "password-wants-a-fresh-cookie"},
+			ID: "own-page-may-write", Task: 3, Needs: []string{"password-wants-a-fresh-cookie"},
 			Title: "What a page of this server asks for, with the token of the csrf_token cookie in X-CSRF-Token, is done",
 			Why:   "A lock for which nobody has the key keeps the owner out, too.",
 			Ref:   "OWASP CSRF Prevention Cheat Sheet (synchronizer token pattern)",
@@ -591,7 +606,6 @@ func cookies() []grade.Step {
 			Ref:   "OWASP CSRF Prevention Cheat Sheet, CWE-352",
 			Check: func(t require.TestingT, s *subject.Session) {
 				b := loggedIn(t, s, s.Cosmo())
-				unharmed(t, s, b)
 				without := subject.WithoutCookie(subject.CSRFCookie)
 				attacked(t, s, b, "%s works for a page of another site, without a CSRF token", nil, without, subject.CrossSite)
 				attacked(t, s, b, "%s works for a page of another site, with an empty CSRF token", nil, without, subject.CrossSite, subject.CSRF(""))
@@ -605,7 +619,6 @@ func cookies() []grade.Step {
 			Ref:   "OWASP CSRF Prevention Cheat Sheet (tokens must not be transmitted by cookies)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				b := loggedIn(t, s, s.Cosmo())
-				unharmed(t, s, b)
 				attacked(t, s, b, "%s takes the CSRF token from the cookie", nil, subject.CrossSite)
 				attacked(t, s, b, "%s takes the CSRF token from the cookie, beside an empty header", nil, subject.CrossSite, subject.CSRF(""))
 			},
@@ -617,7 +630,6 @@ func cookies() []grade.Step {
 			Ref:   "OWASP CSRF Prevention Cheat Sheet (naive double-submit cookie: discouraged), RFC 6265 §8.6 (weak integrity)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				b := loggedIn(t, s, s.Cosmo())
-				unharmed(t, s, b)
 				for _, value := range []string{"planted", rand.Text(), strings.Repeat("0", 64)} {
 					planted := subject.WithCookie(subject.CSRFCookie, forged(value, ""))
 					attacked(t, s, b, "%s takes a CSRF token that a neighbour has planted in cookie and header", nil, planted, subject.SameSite, subject.CSRF(value))
@@ -632,7 +644,6 @@ func cookies() []grade.Step {
 			Ref:   "OWASP CSRF Prevention Cheat Sheet (signed double-submit cookie: bound to the session)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				b := loggedIn(t, s, s.Cosmo())
-				unharmed(t, s, b)
 				for _, other := range []*subject.Browser{loggedIn(t, s, s.NewUser(t)), loggedIn(t, s, s.Cosmo())} {
 					value, ok := other.CSRFToken()
 					if !ok {
@@ -651,7 +662,6 @@ func cookies() []grade.Step {
 			Ref:   "OWASP CSRF Prevention Cheat Sheet (tokens per session), OWASP ASVS 5.0 §7.2.4",
 			Check: func(t require.TestingT, s *subject.Session) {
 				b := loggedIn(t, s, s.Cosmo())
-				unharmed(t, s, b)
 				old, had := b.CSRFToken()
 				a := b.LogIn(t, s.Cosmo())
 				if now, _ := b.CSRFToken(); had && now == old {
@@ -661,6 +671,8 @@ func cookies() []grade.Step {
 					old = "none" // where the origin decides
 				}
 				attacked(t, s, b, "%s takes the CSRF token of the last login", nil, subject.SameSite, subject.CSRF(old))
+				planted := subject.WithCookie(subject.CSRFCookie, forged(old, ""))
+				attacked(t, s, b, "%s takes the CSRF token of the last login that a neighbour has planted in the cookie", nil, planted, subject.SameSite, subject.CSRF(old))
 			},
 		},
 		{
@@ -670,7 +682,7 @@ func cookies() []grade.Step {
 			Ref:   "RFC 9110 §9.2.1 (safe methods)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				b := loggedIn(t, s, s.Cosmo())
-				unharmed(t, s, b)
+				stepUp(t, b)
 				u := b.User
 				for _, w := range writes(u) {
 					for _, method := range []string{http.MethodGet, http.MethodHead} {
@@ -692,7 +704,6 @@ func cookies() []grade.Step {
 			Ref:   "OWASP CSRF Prevention Cheat Sheet, CWE-352",
 			Check: func(t require.TestingT, s *subject.Session) {
 				b := loggedIn(t, s, s.Cosmo())
-				unharmed(t, s, b)
 				for _, header := range []string{"Bearer x", "Bearer", "Basic eDp4", "x"} {
 					attacked(t, s, b, "%s works for a page of another site, with an Authorization header that is none", []int{http.StatusUnauthorized, http.StatusBadRequest},
 						subject.CrossSite, subject.Header("Authorization", header))

@@ -18,6 +18,12 @@ type server struct {
 func New(cfg lessons.Config) http.Handler {
 	s := &server{cfg: cfg}
 	e := echo.New()
+	e.HTTPErrorHandler = func(err error, c echo.Context) {
+		if _, meant := err.(*echo.HTTPError); !meant {
+			cfg.Log.Error("a handler failed", "path", c.Path(), "error", err) // for you; the client sees a bare 500
+		}
+		e.DefaultHTTPErrorHandler(err, c)
+	}
 	e.Use(middleware.BodyLimit("1MiB")) // a longer body is refused with 413, unread
 
 	e.POST("/login", s.login)
