@@ -272,16 +272,17 @@ func (r *Runner) all(ctx context.Context, steps []Step) []Result {
 			run(i)
 		})
 	}
+	realClock := r.subject.Patience() > 0
 	for i, step := range steps {
 		switch {
-		case r.subject.RealClock() && step.Takes == nil:
-			run(i)
-		case !r.subject.RealClock():
+		case !realClock:
 			begin(i)
+		case step.Takes == nil:
+			run(i)
 		}
 	}
 	for i, step := range steps {
-		if r.subject.RealClock() && step.Takes != nil {
+		if realClock && step.Takes != nil {
 			begin(i)
 		}
 	}
@@ -319,7 +320,7 @@ func (r *Runner) try(ctx context.Context, step Step) Result {
 	if step.Set != nil {
 		step.Set(&settings)
 	}
-	if deadline := cmp.Or(r.options.Deadline, DefaultDeadline); deadline > 0 && !r.subject.RealClock() {
+	if deadline := cmp.Or(r.options.Deadline, DefaultDeadline); deadline > 0 && r.subject.Patience() == 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, deadline)
 		defer cancel()
@@ -332,6 +333,12 @@ func (r *Runner) try(ctx context.Context, step Step) Result {
 		return result
 	}
 	defer session.End()
+	if patience := r.subject.Patience(); patience > 0 && step.Takes != nil {
+		if takes := step.Takes(session.Settings); takes > patience {
+			result.Status, result.Reason = NotGraded, fmt.Sprintf("%v would have to pass, and --patience is %v", takes, patience)
+			return result
+		}
+	}
 
 	rec := &recorder{}
 	ended := make(chan any, 1)

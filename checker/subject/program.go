@@ -56,8 +56,8 @@ func Program(path string, overlap int) Subject {
 // so that a server which keeps its state in package variables is served as well.
 type pool struct{ idle chan *program }
 
-func (p *pool) Overlap() int    { return cap(p.idle) }
-func (p *pool) RealClock() bool { return false }
+func (p *pool) Overlap() int            { return cap(p.idle) }
+func (p *pool) Patience() time.Duration { return 0 }
 
 func (p *pool) Fresh(ctx context.Context, s lessons.Settings) (*Session, error) {
 	one := <-p.idle

@@ -29,8 +29,9 @@ type Subject interface {
 	// Overlap is how many sessions there can be at a time.
 	Overlap() int
 
-	// RealClock tells whether time passes by itself, and Advance waits for it.
-	RealClock() bool
+	// Patience is the longest that a step may take where the clock is the real one
+	// and Advance waits; 0 is where the clock is moved.
+	Patience() time.Duration
 
 	// Close ends the server and what belongs to it.
 	Close() error
@@ -131,8 +132,8 @@ func (p *inProcess) Fresh(ctx context.Context, s lessons.Settings) (*Session, er
 	return open(ctx, p, lessons.Command{Settings: s})
 }
 
-func (p *inProcess) Overlap() int    { return 1 }
-func (p *inProcess) RealClock() bool { return false }
+func (p *inProcess) Overlap() int            { return 1 }
+func (p *inProcess) Patience() time.Duration { return 0 }
 
 func (p *inProcess) Close() error {
 	p.bench.Close()

@@ -41,6 +41,6 @@ func (r *remote) Fresh(ctx context.Context, _ lessons.Settings) (*Session, error
 }
 
 // Overlap is high: the steps only wait, and do so beside each other.
-func (r *remote) Overlap() int    { return 100 }
-func (r *remote) RealClock() bool { return true }
-func (r *remote) Close() error    { return nil }
+func (r *remote) Overlap() int            { return 100 }
+func (r *remote) Patience() time.Duration { return r.target.Patience }
+func (r *remote) Close() error            { return nil }

@@ -9,13 +9,16 @@ import (
 
 	"jwtworkshop/checker/forge"
 	"jwtworkshop/checker/grade"
+	"jwtworkshop/checker/probe"
 	"jwtworkshop/checker/subject"
 	"jwtworkshop/lessons"
 )
 
 // betweenLives is when the access token has expired and the refresh token has not.
+// Where the two live equally long there is no such time, and it is shortly before
+// the end of both.
 func betweenLives(c lessons.Settings) time.Duration {
-	return c.AccessTTL + (c.RefreshTTL-c.AccessTTL)/4
+	return min(c.AccessTTL+(c.RefreshTTL-c.AccessTTL)/4, beforeRefresh(c))
 }
 
 func pastRefresh(c lessons.Settings) time.Duration { return c.RefreshTTL + leeway + time.Second }
@@ -36,7 +39,7 @@ func refreshing(t require.TestingT, s *subject.Session, u subject.User) subject.
 // noRefresh wants /refresh to refuse a token.
 func noRefresh(t require.TestingT, s *subject.Session, claim string, options ...subject.Option) *subject.Answer {
 	a := s.Post(t, "/refresh", options...).Refused(t, claim)
-	return a.Alone(t).HasNone(t, "access_token", "a refusal of /refresh carries a token")
+	return a.HasNone(t, "access_token", "a refusal of /refresh carries a token")
 }
 
 func refresh() []grade.Step {
@@ -229,6 +232,20 @@ func refresh() []grade.Step {
 				s.Post(t, "/refresh").RefusedSaying(t, missingHeader, "/refresh gives a token to whoever brings none").
 					Challenges(t, "", "a 401 carries no Bearer challenge")
 				noRefresh(t, s, "/refresh takes a name for a token", subject.JSON(map[string]string{"username": "cosmo"}))
+			},
+		},
+		{
+			ID: "refusal-of-refresh-stands-alone", Task: 3, Needs: []string{"refresh-without-a-token-is-refused"},
+			Title: "Nothing follows a refusal of /refresh, least of all a token",
+			Why:   "Who answers 401 and forgets to return answers twice: once to the eye, and once with a token.",
+			Ref:   "CWE-698 (execution after redirect)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				got := refreshing(t, s, s.Cosmo())
+				s.Post(t, "/refresh").Alone(t)
+				for _, bad := range []probe.Token{forged(forge.Tamper(got.Refresh.Raw), "with one character changed"), got.Access} {
+					s.Post(t, "/refresh", subject.Bearer(bad)).Alone(t)
+				}
+				s.Refresh(t, got)
 			},
 		},
 		{

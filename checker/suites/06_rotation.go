@@ -88,7 +88,7 @@ func rotation() []grade.Step {
 				first, patient := s.LoginBoth(t, s.Cosmo()), s.LoginBoth(t, s.Cosmo())
 				rotated(t, s, first)
 				rotated(t, s, patient)
-				noRefresh(t, s, "a refresh token works twice", subject.Bearer(first.Refresh))
+				noRefresh(t, s, "a refresh token works twice", subject.Bearer(first.Refresh)).Alone(t)
 				s.Advance(t, betweenLives(s.Settings))
 				noRefresh(t, s, "a refresh token works again some time after it was used", subject.Bearer(patient.Refresh))
 			},
@@ -133,7 +133,7 @@ func rotation() []grade.Step {
 			Check: func(t require.TestingT, s *subject.Session) {
 				first := s.LoginBoth(t, s.Cosmo())
 				second := rotated(t, s, first)
-				noRefresh(t, s, "a refresh token works twice", subject.Bearer(first.Refresh))
+				noRefresh(t, s, "a refresh token works twice", subject.Bearer(first.Refresh)).Alone(t)
 				noRefresh(t, s, "a session goes on after one of its refresh tokens was used twice", subject.Bearer(second.Refresh))
 				rotated(t, s, s.LoginBoth(t, s.Cosmo()))
 			},
@@ -149,7 +149,7 @@ func rotation() []grade.Step {
 					for range 4 {
 						line = append(line, rotated(t, s, line[len(line)-1]))
 					}
-					noRefresh(t, s, "an old refresh token works again", subject.Bearer(line[generation].Refresh))
+					noRefresh(t, s, "an old refresh token works again", subject.Bearer(line[generation].Refresh)).Alone(t)
 					noRefresh(t, s, fmt.Sprintf("a session goes on although the refresh token of %d rotations ago was used again", 4-generation), subject.Bearer(line[4].Refresh))
 				}
 			},

@@ -27,7 +27,7 @@ func chapters() []chapter {
 		{lesson: "06-rotation", steps: rotation()},
 		{lesson: "07-fresh", steps: fresh()},
 		// Here both tokens live 24 hours: there is no time between their two ends.
-		{lesson: "08-sliding", steps: sliding(), drops: []string{"refresh-works-after-the-access-token", "logout-needs-no-living-token", "logout-wants-a-token-of-ours"}},
+		{lesson: "08-sliding", steps: sliding()},
 		// Tokens travel otherwise: it asks the gravest questions again by itself.
 		{lesson: "09-cookies", steps: cookies(), alone: true},
 	}
