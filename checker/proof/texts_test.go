@@ -738,3 +738,12 @@ func TestShownOutputIsCompared(t *testing.T) {
 		assert.Equal(t, c.same, printsAs(trimmedLines(c.shown), trimmedLines(c.printed)), "%q and %q", c.shown, c.printed)
 	}
 }
+
+// The front page lists every lesson with its aim and its minutes.
+func TestTheFrontPageListsTheLessons(t *testing.T) {
+	front, err := os.ReadFile(filepath.Join(root, "README.md"))
+	require.NoError(t, err)
+	for _, l := range lessons.All() {
+		assert.Contains(t, string(front), fmt.Sprintf("| [%s](lessons/%[1]s/README.md) | %s | %d |\n", l.ID, l.Aim, l.Minutes))
+	}
+}
