@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"runtime"
@@ -27,6 +28,10 @@ import (
 )
 
 func main() {
+	for os.Getenv(spinEnv) != "" && os.Getppid() != 1 {
+		for range 1_000_000_000 { // then see whether there is still somebody to do it for
+		}
+	}
 	n := flag.Int("n", 200, "runs of each suite")
 	procs := flag.Int("procs", 0, "GOMAXPROCS of the graded servers and of the grader; 0 leaves it")
 	only := flag.String("lesson", "", "this lesson only")
@@ -48,6 +53,35 @@ func main() {
 	}
 }
 
+// spinEnv makes this program do nothing but keep a core busy.
+const spinEnv = "WORKSHOP_SOAK_SPIN"
+
+// keepBusy keeps every core busy by processes of their own, which the system makes
+// share fairly, until rest is called.
+func keepBusy(ctx context.Context) (rest func(), err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var spinners []*exec.Cmd
+	for range runtime.NumCPU() {
+		spinner := exec.CommandContext(ctx, self)
+		spinner.Env = append(os.Environ(), spinEnv+"=1", "GOMAXPROCS=1")
+		if err := spinner.Start(); err != nil {
+			cancel()
+			return nil, err
+		}
+		spinners = append(spinners, spinner)
+	}
+	return func() {
+		cancel()
+		for _, spinner := range spinners {
+			spinner.Wait()
+		}
+	}, nil
+}
+
 func soak(ctx context.Context, n int, only string, load bool) (failures int, err error) {
 	book, err := workbook.Open(".")
 	if err != nil {
@@ -59,16 +93,11 @@ func soak(ctx context.Context, n int, only string, load bool) (failures int, err
 	}
 	defer os.RemoveAll(dir)
 	if load {
-		busy, rest := context.WithCancel(ctx)
-		defer rest()
-		for range runtime.NumCPU() {
-			go func() {
-				for busy.Err() == nil {
-					for range 1_000_000 {
-					}
-				}
-			}()
+		rest, err := keepBusy(ctx)
+		if err != nil {
+			return 0, err
 		}
+		defer rest()
 	}
 	total := 0
 	for _, l := range lessons.All() {
