@@ -12,7 +12,6 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"jwtworkshop/mockdb"
@@ -29,6 +28,7 @@ type Settings struct {
 	RefreshTTL time.Duration
 	FreshFor   time.Duration
 	SessionTTL time.Duration
+	Slow       bool        // the database and the clock take a moment to answer, as they do over a network
 	HashCost   mockdb.Cost // of the passwords of users who are added; zero is mockdb.Cheap
 }
 
@@ -94,9 +94,6 @@ type Bench struct {
 	http   *http.Server
 	visits int
 	panics []Panic
-
-	inside atomic.Int32 // requests that are being answered
-	looks  atomic.Int32 // looks at sessions so far
 }
 
 // Do carries out one command. Commands are carried out one at a time.
@@ -147,17 +144,27 @@ func (b *Bench) open(c Command) (r Reply) {
 		b.pristine = mockdb.New(mockdb.Cheap)
 	}
 	b.db = b.pristine.Clone()
-	b.db.AfterLook(b.letOthersLook)
 	if c.Settings.HashCost != (mockdb.Cost{}) {
 		b.db.SetCost(c.Settings.HashCost)
 	}
 	cfg := c.Settings.Config(b.db, b.now)
+	if c.Settings.Slow {
+		b.db.AfterLook(aMoment)
+		cfg.Now = func() time.Time {
+			defer aMoment()
+			return b.now()
+		}
+	}
 	cfg.Log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
 	cfg.CountVisit = func(string) {
 		b.mu.Lock()
 		b.visits++
 		b.mu.Unlock()
-		giveWay()
+		// A handler that keeps its user in a place which it shares with others is
+		// likelier to be found out if these may go first.
+		for range 20 {
+			runtime.Gosched()
+		}
 	}
 	if err := cfg.Validate(); err != nil {
 		return Reply{Error: err.Error()}
@@ -182,41 +189,19 @@ func (b *Bench) open(c Command) (r Reply) {
 }
 
 func (b *Bench) now() time.Time {
-	if b.inside.Load() > 1 {
-		giveWay()
-	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.clock
 }
 
-// giveWay lets other requests go first. A handler that keeps its user in a place
-// which it shares with them, or looks now and writes later, is likelier to be found
-// out so.
-func giveWay() {
-	for range 20 {
-		runtime.Gosched()
-	}
-}
-
-// letOthersLook holds whoever has just looked at a session until somebody else has,
-// too, or there was time enough for it: where looking and writing are two things,
-// this is how others come in between. A request that is alone is not held.
-func (b *Bench) letOthersLook() {
-	mine := b.looks.Add(1)
-	for range 400 {
-		if b.inside.Load() < 2 || b.looks.Load() > mine {
-			return
-		}
-		runtime.Gosched()
-	}
-}
+// aMoment is long enough for others to come in between: where looking and writing
+// are two things, it shows. To yield is not enough, for their requests may still be
+// on the way.
+func aMoment() { time.Sleep(time.Millisecond) }
 
 // watch notes a panic of the handler before net/http cuts the connection.
 func (b *Bench) watch(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		b.inside.Add(1)
-		defer b.inside.Add(-1)
 		defer func() {
 			v := recover()
 			if v == nil {

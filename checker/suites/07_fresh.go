@@ -328,8 +328,10 @@ func fresh() []grade.Step {
 			Check: func(t require.TestingT, s *subject.Session) {
 				u := somebody(t, s)
 				tokens := s.LoginBoth(t, u)
-				for since := chainStep(s.Settings); since <= chainTime(s.Settings); since += chainStep(s.Settings) {
-					s.Advance(t, chainStep(s.Settings))
+				var since time.Duration
+				for _, pause := range chain(s.Settings) {
+					s.Advance(t, pause)
+					since += pause
 					a := s.Post(t, "/refresh", subject.Bearer(tokens.Refresh))
 					if since > s.Settings.SessionTTL+leeway {
 						a.Refused(t, fmt.Sprintf("a session whose password was given again goes on %v after its login, although it is to end after %v", since, s.Settings.SessionTTL))
