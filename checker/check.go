@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"runtime"
 	"sync"
 
@@ -191,14 +190,6 @@ var exeSuffix = func() string {
 	}
 	return ""
 }()
-
-// relative shortens a path below the workshop's folder.
-func (d *desk) relative(path string) string {
-	if r, err := filepath.Rel(d.book.Root, path); err == nil {
-		return filepath.ToSlash(r)
-	}
-	return path
-}
 
 // say prints a line.
 func say(w io.Writer, format string, args ...any) { fmt.Fprintf(w, format+"\n", args...) }
