@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,16 +21,23 @@ import (
 
 // seen is a server that remembers the last request as it arrived.
 func seen(t *testing.T) (client *probe.Client, url string, last func() (*http.Request, string)) {
+	var mu sync.Mutex
 	var request *http.Request
 	var body string
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		text, _ := io.ReadAll(r.Body)
+		mu.Lock()
 		request, body = r, string(text)
+		mu.Unlock()
 		w.Header().Set("Content-Type", "application/json; charset=utf-8")
 		io.WriteString(w, `{"a":{"b":1},"c":"d"} and more`)
 	}))
 	t.Cleanup(server.Close)
-	return probe.NewClient("", "", server.URL), server.URL, func() (*http.Request, string) { return request, body }
+	return probe.NewClient("", "", server.URL), server.URL, func() (*http.Request, string) {
+		mu.Lock()
+		defer mu.Unlock()
+		return request, body
+	}
 }
 
 func request(method, path, body string, header ...string) probe.Request {

@@ -231,7 +231,7 @@ func sliding() []grade.Step {
 			Title: "The answers of /logout and /logout-all carry no new token, and the renewed one is dead, too",
 			Why:   "A client that takes every new token takes this one, and is logged in again by having logged out (flask-jwt-extended's issue 454).",
 			Ref:   "OWASP ASVS 5.0 §7.4.1 (logout disallows further use of the session)",
-			Takes: afterHalf,
+			Takes: func(c lessons.Settings) time.Duration { return 5 * afterHalf(c) },
 			Check: func(t require.TestingT, s *subject.Session) {
 				before := []subject.Tokens{s.LoginBoth(t, s.Cosmo()), s.LoginBoth(t, s.NewUser(t))}
 				s.Advance(t, afterHalf(s.Settings))
@@ -243,6 +243,19 @@ func sliding() []grade.Step {
 					notRenewed(t, s, a, "a logout is answered with a new token")
 					gone(t, s, tokens, "after "+path)
 					stayShut(t, s, got, "a renewed token opens %s after "+path)
+				}
+				for range 4 { // and at the same time
+					tokens := s.LoginBoth(t, s.Cosmo())
+					s.Advance(t, afterHalf(s.Settings))
+					answers := s.Together(t, []probe.Request{
+						subject.Request(http.MethodGet, "/profile", subject.Bearer(tokens.Access)), subject.Request(http.MethodGet, "/dashboard", subject.Bearer(tokens.Access)),
+						subject.Request(http.MethodPost, "/logout", subject.Bearer(tokens.Access)),
+					})
+					for _, a := range answers[:2] {
+						if got, ok := newToken(a, tokens.User); ok {
+							stayShut(t, s, got, "a token that was renewed while its session was logged out opens %s")
+						}
+					}
 				}
 			},
 		},
