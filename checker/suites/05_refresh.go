@@ -249,7 +249,7 @@ func refresh() []grade.Step {
 			},
 		},
 		{
-			ID: "refresh-refuses-odd-headers", Task: 3, Needs: []string{"refresh-without-a-token-is-refused"},
+			ID: "refresh-refuses-odd-headers", Task: 3, Needs: []string{"refusal-of-refresh-stands-alone"},
 			Title: "A header that is no bearer token is refused at /refresh, too, and nothing breaks",
 			Why:   "A second place that reads the header is a second place to cut it at the seventh letter.",
 			Ref:   "RFC 6750 §2.1 and §3.1",

@@ -3,7 +3,6 @@ package suites
 import (
 	"fmt"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -218,30 +217,6 @@ func rotation() []grade.Step {
 				for _, tokens := range []subject.Tokens{first, second, third} {
 					gone(t, s, tokens, "of a session that was logged out")
 				}
-			},
-		},
-		{
-			ID: "logout-wins-over-a-refresh", Task: 3, Needs: []string{"logout-ends-the-session", "twenty-refreshes-at-once-have-one-winner"},
-			Title: "A refresh that runs beside a logout does not bring the session back",
-			Why:   "Who reads the session, makes new tokens and writes back what was read, writes back that nobody has logged out.",
-			Ref:   "OWASP ASVS 5.0 §7.4.1 (logout disallows further use of the session), CWE-362 (race condition)",
-			Set:   func(c *lessons.Settings) { c.Slow = true },
-			Check: func(t require.TestingT, s *subject.Session) {
-				for late := range 10 { // the logout comes a little later each time
-					tokens := s.LoginBoth(t, s.Cosmo())
-					row := slices.Repeat([]probe.Request{subject.Request(http.MethodGet, "/profile")}, 2*late)
-					row = append(row, subject.Request(http.MethodGet, "/profile", subject.Bearer(tokens.Refresh))) // takes about as long to verify
-					late = len(row)
-					row = append(row, subject.Request(http.MethodPost, "/logout", subject.Bearer(tokens.Access)))
-					answers := s.Beside(t, []probe.Request{subject.Request(http.MethodPost, "/refresh", subject.Bearer(tokens.Refresh))}, row)
-					answers[1][late].Is(t, http.StatusNoContent, "a logout with a good access token is refused", http.StatusOK, http.StatusSeeOther)
-					if raw := answers[0][0].Text("access_token"); raw != "" {
-						tokens.Access = probe.Token{Raw: raw, What: "what /refresh gave while /logout was running"}
-						tokens.Refresh = probe.Token{Raw: answers[0][0].Text("refresh_token"), What: tokens.Access.What}
-					}
-					gone(t, s, tokens, "of a session that was logged out while it was refreshed")
-				}
-				alive(t, s, s.LoginBoth(t, s.Cosmo()))
 			},
 		},
 		{
