@@ -270,41 +270,23 @@ func (s *Session) send(r probe.Request) (*probe.Exchange, error) {
 // Together sends requests at the same time and returns their answers in the
 // order of the requests.
 func (s *Session) Together(t require.TestingT, requests []probe.Request) []*Answer {
-	var rows [][]probe.Request
-	for _, r := range requests {
-		rows = append(rows, []probe.Request{r})
-	}
-	var answers []*Answer
-	for _, row := range s.Beside(t, rows...) {
-		answers = append(answers, row...)
-	}
-	return answers
-}
-
-// Beside sends rows of requests at the same time, those of a row one after the
-// other, and returns their answers likewise.
-func (s *Session) Beside(t require.TestingT, rows ...[]probe.Request) [][]*Answer {
-	answers := make([][]*Answer, len(rows))
-	errs := make([]error, len(rows))
+	answers := make([]*Answer, len(requests))
+	errs := make([]error, len(requests))
 	start := make(chan struct{})
 	var wg sync.WaitGroup
-	for i, row := range rows {
+	for i, r := range requests {
 		wg.Go(func() {
 			<-start
-			for _, r := range row {
-				e, err := s.send(r)
-				answers[i] = append(answers[i], &Answer{Exchange: e})
-				if errs[i] = err; err != nil {
-					return
-				}
-			}
+			var e *probe.Exchange
+			e, errs[i] = s.send(r)
+			answers[i] = &Answer{Exchange: e}
 		})
 	}
 	close(start)
 	wg.Wait()
 	for i, err := range errs {
 		if err != nil {
-			s.noAnswer(t, answers[i][len(answers[i])-1].Exchange, err)
+			s.noAnswer(t, answers[i].Exchange, err)
 		}
 	}
 	return answers
