@@ -147,7 +147,17 @@ func (b *Bench) open(c Command) (r Reply) {
 	if c.Settings.HashCost != (mockdb.Cost{}) {
 		b.db.SetCost(c.Settings.HashCost)
 	}
+	l, err := listen(c.Listen)
+	if err != nil {
+		return Reply{Error: err.Error()}
+	}
+	defer func() {
+		if b.http == nil {
+			l.Close() // there is no server to serve it
+		}
+	}()
 	cfg := c.Settings.Config(b.db, b.now)
+	cfg.URL = baseURL(l)
 	if c.Settings.Slow {
 		b.db.AfterLook(aMoment)
 		cfg.Now = func() time.Time {
@@ -178,10 +188,6 @@ func (b *Bench) open(c Command) (r Reply) {
 	handler := b.New(cfg)
 	if handler == nil {
 		return Reply{Error: "New returned no handler"}
-	}
-	l, err := listen(c.Listen)
-	if err != nil {
-		return Reply{Error: err.Error()}
 	}
 	b.http = &http.Server{Handler: b.watch(handler), ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
 	go b.http.Serve(l)
@@ -228,6 +234,15 @@ func listen(folder string) (net.Listener, error) {
 		return nil, err
 	}
 	return net.Listen("unix", filepath.Join(f, "http"))
+}
+
+// baseURL is the URL of the server that serves on the listener. Behind a unix
+// socket it is called as a learner's own would be.
+func baseURL(l net.Listener) string {
+	if l.Addr().Network() == "unix" {
+		return "http://localhost:8080"
+	}
+	return "http://" + l.Addr().String()
 }
 
 // The environment of a lesson's program that a grader has started. A person's

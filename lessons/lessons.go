@@ -36,6 +36,8 @@ type Config struct {
 	FreshFor   time.Duration // how long a login counts as fresh (lesson 07)
 	SessionTTL time.Duration // the absolute end of a session (lesson 08)
 
+	URL string // where this server is reached, without a slash at the end: "http://127.0.0.1:8080"
+
 	CountVisit func(username string) // notes that the dashboard was shown (lesson 03)
 	Log        *slog.Logger          // for a person to read; never a password or a token
 }
@@ -77,7 +79,7 @@ type Lesson struct {
 	Aim     string        // what the server can do afterwards, in a sentence
 	Minutes int           // about how long it takes
 	Edit    []string      // the files that the learner edits; all others are given
-	Alone   bool          // begins anew, not where the lesson before it ended
+	Base    string        // the lesson whose solution its starter goes on from; "" begins anew
 	Access  time.Duration // AccessTTL unless set
 	Refresh time.Duration // RefreshTTL unless set
 }
@@ -88,28 +90,28 @@ func All() []Lesson {
 		{ID: "01-login", Title: "Log in", Minutes: 30,
 			Aim:  "check a name and a password without telling an attacker anything",
 			Edit: []string{"login.go"}},
-		{ID: "02-access-token", Title: "The access token", Minutes: 30,
+		{ID: "02-access-token", Title: "The access token", Minutes: 30, Base: "01-login",
 			Aim:  "answer a login with a signed JWT",
 			Edit: []string{"token.go", "login.go"}},
-		{ID: "03-protect", Title: "Protect", Minutes: 40,
+		{ID: "03-protect", Title: "Protect", Minutes: 40, Base: "02-access-token",
 			Aim:  "open /profile and /dashboard to the bearer of a token, and to nobody else",
 			Edit: []string{"token.go", "protect.go"}},
-		{ID: "04-expiry", Title: "Expiry", Minutes: 25,
+		{ID: "04-expiry", Title: "Expiry", Minutes: 25, Base: "03-protect",
 			Aim:  "let access tokens die after 15 minutes",
 			Edit: []string{"token.go", "protect.go"}},
-		{ID: "05-refresh", Title: "Refresh", Minutes: 35,
+		{ID: "05-refresh", Title: "Refresh", Minutes: 35, Base: "04-expiry",
 			Aim:  "stay logged in without the password: a refresh token and POST /refresh",
 			Edit: []string{"token.go", "refresh.go"}},
-		{ID: "06-rotation", Title: "Rotation and logout", Minutes: 50,
+		{ID: "06-rotation", Title: "Rotation and logout", Minutes: 50, Base: "05-refresh",
 			Aim:  "make a refresh token work once, notice when it is used twice, and let people log out",
 			Edit: []string{"token.go", "protect.go", "refresh.go", "logout.go"}},
-		{ID: "07-fresh", Title: "Fresh tokens", Minutes: 40,
+		{ID: "07-fresh", Title: "Fresh tokens", Minutes: 40, Base: "06-rotation",
 			Aim:  "ask for the password again before it is changed, and end all other sessions when it is",
 			Edit: []string{"token.go", "protect.go", "refresh.go", "password.go"}},
-		{ID: "08-sliding", Title: "Sliding renewal", Minutes: 45,
+		{ID: "08-sliding", Title: "Sliding renewal", Minutes: 45, Base: "07-fresh",
 			Aim:  "keep whoever is active logged in, replace tokens on the way, and end every session after a week",
 			Edit: []string{"sliding.go", "server.go"}, Access: 24 * time.Hour, Refresh: 24 * time.Hour},
-		{ID: "09-cookies", Title: "Cookies", Minutes: 50,
+		{ID: "09-cookies", Title: "Cookies", Minutes: 50, Base: "08-sliding",
 			Aim:  "carry the tokens in cookies, out of reach of scripts and of other people's pages",
 			Edit: []string{"cookies.go", "protect.go", "refresh.go", "sliding.go", "password.go", "server.go"}, Access: 24 * time.Hour, Refresh: 24 * time.Hour},
 	}

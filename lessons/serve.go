@@ -93,6 +93,7 @@ func serve(ctx context.Context, l Lesson, newServer New, args []string, out io.W
 	if err != nil {
 		return fmt.Errorf("cannot listen on %s (%w): is another server running there? Try -addr 127.0.0.1:8081", *addr, err)
 	}
+	cfg.URL = baseURL(listener)
 	fmt.Fprintf(out, `%s · your server listens on http://%s, Ctrl-C ends it. Try, in another terminal:
 
   curl -i http://%[2]s/login -H 'Content-Type: application/json' -d '{"username":"cosmo","password":"space-corgi"}'

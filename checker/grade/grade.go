@@ -50,6 +50,10 @@ type Step struct {
 type Suite struct {
 	Lesson lessons.Lesson
 	Steps  []Step
+
+	// Beside makes the server of the grader's own that the graded one talks to: a
+	// new one for each step. Nil is none.
+	Beside func() subject.Companion
 }
 
 // Step returns the step of that ID.
@@ -256,7 +260,12 @@ func (r *Runner) all(ctx context.Context, steps []Step) []Result {
 		defer close(ended[steps[i].ID])
 		results[i] = r.Run(ctx, steps[i])
 	}
-	slots := make(chan struct{}, r.subject.Overlap())
+	realClock := r.subject.Patience() > 0
+	overlap := r.subject.Overlap()
+	if realClock && r.suite.Beside != nil {
+		overlap = 1 // a server at a URL knows one companion, at one address
+	}
+	slots := make(chan struct{}, overlap)
 	var wait sync.WaitGroup
 	begin := func(i int) {
 		slots <- struct{}{}
@@ -272,7 +281,6 @@ func (r *Runner) all(ctx context.Context, steps []Step) []Result {
 			run(i)
 		})
 	}
-	realClock := r.subject.Patience() > 0
 	for i, step := range steps {
 		switch {
 		case !realClock:
@@ -316,7 +324,7 @@ func (r *recorder) Helper() {}
 // try runs a step against a fresh server.
 func (r *Runner) try(ctx context.Context, step Step) Result {
 	start := time.Now()
-	settings := subject.Settings(r.suite.Lesson)
+	settings := r.subject.Settings(r.suite.Lesson)
 	if step.Set != nil {
 		step.Set(&settings)
 	}
@@ -326,7 +334,7 @@ func (r *Runner) try(ctx context.Context, step Step) Result {
 		defer cancel()
 	}
 	result := Result{Step: step}
-	session, err := r.subject.Fresh(ctx, settings)
+	session, err := r.fresh(ctx, settings)
 	if err != nil {
 		result.settle(err)
 		result.Took = time.Since(start)
@@ -361,6 +369,24 @@ func (r *Runner) try(ctx context.Context, step Step) Result {
 	}
 	result.Took, result.Log, result.Printed, result.Clock = time.Since(start), session.Log(), session.Printed(), session.Advanced()
 	return result
+}
+
+// fresh starts a server and what it is to have beside it.
+func (r *Runner) fresh(ctx context.Context, settings lessons.Settings) (*subject.Session, error) {
+	if r.suite.Beside == nil {
+		return r.subject.Fresh(ctx, settings)
+	}
+	beside := r.suite.Beside()
+	if err := beside.Open(&settings); err != nil {
+		return nil, fmt.Errorf("a fault of the checker's own: %w", err)
+	}
+	session, err := r.subject.Fresh(ctx, settings)
+	if err != nil {
+		beside.Close()
+		return nil, err
+	}
+	session.Accompany(beside)
+	return session, nil
 }
 
 // settle sorts out what kept a step from its end.

@@ -54,7 +54,10 @@ func Program(path string, overlap int) Subject {
 
 // A pool is programs that take turns. One process serves one session at a time,
 // so that a server which keeps its state in package variables is served as well.
-type pool struct{ idle chan *program }
+type pool struct {
+	controlled
+	idle chan *program
+}
 
 func (p *pool) Overlap() int            { return cap(p.idle) }
 func (p *pool) Patience() time.Duration { return 0 }

@@ -30,6 +30,7 @@ type Session struct {
 	target *Target       // nil elsewhere
 	output func() string // what the program printed meanwhile; nil where nobody knows
 
+	beside  Companion     // nil where there is none
 	release func()        // gives the server back; nil where nobody waits for it
 	stuckAt func() string // where a server that hangs stands; nil where nobody knows
 
@@ -161,9 +162,21 @@ func (s *Session) Printed() string {
 	return s.output()
 }
 
+// Accompany gives the session a companion, which ends with it.
+func (s *Session) Accompany(c Companion) {
+	s.beside = c
+	c.Meet(s)
+}
+
+// Beside is the session's companion, nil where there is none.
+func (s *Session) Beside() Companion { return s.beside }
+
 // End drops the connections and lets the server go.
 func (s *Session) End() {
 	s.client.Close()
+	if s.beside != nil {
+		s.beside.Close()
+	}
 	if s.release != nil {
 		s.release()
 	}

@@ -21,6 +21,10 @@ import (
 
 // A Subject is a server that can be had afresh, time and again.
 type Subject interface {
+	// Settings are what a server of the lesson is configured with before a step
+	// changes some of it.
+	Settings(l lessons.Lesson) lessons.Settings
+
 	// Fresh starts a server with nothing of the last one left in it and returns
 	// a session with it, which the caller ends. It returns an [*Ungradable] where
 	// that cannot be done.
@@ -35,6 +39,19 @@ type Subject interface {
 
 	// Close ends the server and what belongs to it.
 	Close() error
+}
+
+// A Companion is a server of the grader's own that the graded one talks to: an API
+// that a client calls, an identity provider that an application signs in at.
+type Companion interface {
+	// Open starts it and writes into the settings how it is reached. Where they say
+	// that already, for a server at a URL that was told once, it listens there.
+	Open(s *lessons.Settings) error
+
+	// Meet tells it whose clock is its own, too.
+	Meet(s *Session)
+
+	Close()
 }
 
 // An Ungradable says why there can be no verdict: the server does not build, does
@@ -57,6 +74,11 @@ func (u *Ungradable) Error() string {
 type Unavailable struct{ Reason string }
 
 func (u *Unavailable) Error() string { return u.Reason }
+
+// controlled is what the subjects that we start ourselves have in common.
+type controlled struct{}
+
+func (controlled) Settings(l lessons.Lesson) lessons.Settings { return Settings(l) }
 
 // Settings returns what a grader configures a server of the lesson with: a
 // random secret, issuer and audience, and lifetimes a little off the usual ones,
@@ -112,10 +134,13 @@ func open(ctx context.Context, b bench, c lessons.Command) (*Session, error) {
 }
 
 // inProcess serves New in the process that grades: for go test and its debugger.
-type inProcess struct{ bench *lessons.Bench }
+type inProcess struct {
+	controlled
+	bench *lessons.Bench
+}
 
 // InProcess returns the subject that runs a learner's New in this process.
-func InProcess(n lessons.New) Subject { return &inProcess{&lessons.Bench{New: n}} }
+func InProcess(n lessons.New) Subject { return &inProcess{bench: &lessons.Bench{New: n}} }
 
 func (p *inProcess) do(ctx context.Context, c lessons.Command) (lessons.Reply, error) {
 	done := make(chan lessons.Reply, 1)

@@ -32,6 +32,9 @@ func URL(t Target) (Subject, error) {
 	return &remote{t}, nil
 }
 
+// Settings are the target's, as far as known.
+func (r *remote) Settings(lessons.Lesson) lessons.Settings { return r.target.Settings }
+
 func (r *remote) Fresh(ctx context.Context, _ lessons.Settings) (*Session, error) {
 	return &Session{
 		Settings: r.target.Settings,

@@ -5,15 +5,17 @@ package suites
 
 import (
 	"jwtworkshop/checker/grade"
+	"jwtworkshop/checker/subject"
 	"jwtworkshop/lessons"
 )
 
-// A chapter is what one lesson adds.
+// A chapter is what one lesson adds to the lesson that it is based on.
 type chapter struct {
 	lesson string
 	steps  []grade.Step
-	drops  []string // steps of earlier lessons that no longer hold
-	alone  bool     // asks nothing that earlier lessons asked
+	drops  []string                 // steps of earlier lessons that no longer hold
+	alone  bool                     // asks nothing that earlier lessons asked
+	beside func() subject.Companion // a server of the grader's own that the lesson's server talks to
 }
 
 func chapters() []chapter {
@@ -33,26 +35,19 @@ func chapters() []chapter {
 	}
 }
 
-// For returns the suite of a lesson: what earlier lessons ask first, marked as
-// given, then its own steps.
+// For returns the suite of a lesson: what the lessons that it is based on ask
+// first, marked as given, then its own steps.
 func For(l lessons.Lesson) grade.Suite {
 	suite := grade.Suite{Lesson: l}
-	for _, c := range chapters() {
-		if c.alone {
-			suite.Steps = nil
-		}
-		suite.Steps = without(suite.Steps, c.drops)
+	c := chapterOf(l)
+	if base, err := lessons.Find(l.Base); err == nil && !c.alone {
+		suite.Steps = without(For(base).Steps, c.drops)
 		for i := range suite.Steps {
 			suite.Steps[i].Given = true
 		}
-		for _, s := range c.steps {
-			s.Lesson = c.lesson
-			suite.Steps = append(suite.Steps, s)
-		}
-		if c.lesson == l.ID {
-			break
-		}
 	}
+	suite.Steps = append(suite.Steps, Own(l)...)
+	suite.Beside = c.beside
 	return suite
 }
 
@@ -72,13 +67,18 @@ func without(steps []grade.Step, ids []string) []grade.Step {
 
 // Own returns the steps that the lesson itself teaches.
 func Own(l lessons.Lesson) []grade.Step {
+	c := chapterOf(l)
+	for i := range c.steps {
+		c.steps[i].Lesson = c.lesson
+	}
+	return c.steps
+}
+
+func chapterOf(l lessons.Lesson) chapter {
 	for _, c := range chapters() {
 		if c.lesson == l.ID {
-			for i := range c.steps {
-				c.steps[i].Lesson = c.lesson
-			}
-			return c.steps
+			return c
 		}
 	}
-	return nil
+	return chapter{}
 }
