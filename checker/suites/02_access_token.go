@@ -126,7 +126,7 @@ func accessToken() []grade.Step {
 			ID: "token-names-issuer-and-audience", Task: 2, Needs: []string{"login-returns-an-access-token"},
 			Title: "iss and aud are as configured",
 			Why:   "Two services of a company often share a secret. Without iss and aud each takes the other's tokens.",
-			Ref:   "RFC 7519 §4.1.1 and §4.1.3, RFC 8725 §3.8 and §3.9 (validate issuer and audience)",
+			Ref:   "RFC 7519 §4.1.1 (iss) and §4.1.3 (aud), RFC 8725 §3.8 and §3.9 (validate issuer and audience)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				token := s.Decode(t, s.Login(t, s.Cosmo()).Access)
 				iss, aud := configured(s)
