@@ -625,7 +625,7 @@ func cookies() []grade.Step {
 		},
 		{
 			ID: "csrf-cookie-alone-is-not-enough", Task: 3, Needs: []string{"csrf-token-is-wanted"},
-			Title: "The csrf_token cookie, in the query or the Cookie header alone, counts for nothing",
+			Title: "The csrf_token cookie alone, without the header, counts for nothing",
 			Why:   "The browser adds that cookie like the others. It proves what they prove.",
 			Ref:   "OWASP CSRF Prevention Cheat Sheet (Naive Double-Submit Cookie Pattern: cookie validation is insecure)",
 			Check: func(t require.TestingT, s *subject.Session) {
