@@ -276,6 +276,17 @@ func rotation() []grade.Step {
 				logsOut(t, s, "/logout", tokens.Access, "a logout with a good access token is refused")
 				logsOut(t, s, "/logout", tokens.Access, "a second logout is refused")
 				gone(t, s, tokens, "of a session that was logged out twice")
+				if !s.Controlled() {
+					return
+				}
+				// With the account its sessions are gone: there is nothing to end, and
+				// whether that is refused is free.
+				u := s.NewUser(t)
+				theirs := s.LoginBoth(t, u)
+				s.DeleteUser(t, u)
+				if a := s.Post(t, "/logout", subject.Bearer(theirs.Access)); a.Status >= 500 {
+					s.Fail(t, "a logout after the account was deleted is a fault of the server's", "204, or 401", a.Summary())
+				}
 			},
 		},
 		{
