@@ -257,6 +257,7 @@ func rotation() []grade.Step {
 			Title: "POST /logout works with an access token that has expired",
 			Why:   "Who closes the laptop at night and logs out in the morning has an expired access token and a living refresh token. \"Token has expired\" is no answer to \"let me out\".",
 			Ref:   "RFC 7009 §2.2 (an invalid token is no error to revoke)",
+			Set:   apart,
 			Takes: betweenLives,
 			Check: func(t require.TestingT, s *subject.Session) {
 				tokens, stays := s.LoginBoth(t, s.Cosmo()), s.LoginBoth(t, s.Cosmo())
@@ -311,6 +312,7 @@ func rotation() []grade.Step {
 			Title: "A logout without a token, or with a forged one, is refused and ends nothing",
 			Why:   "A logout that trusts what it cannot verify lets anybody log anybody out.",
 			Ref:   "RFC 7009 §2.1 (the server first validates)",
+			Set:   apart,
 			Takes: betweenLives,
 			Check: func(t require.TestingT, s *subject.Session) {
 				tokens := s.LoginBoth(t, s.Cosmo())
