@@ -1,7 +1,6 @@
 package proof_test
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -10,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -290,40 +288,35 @@ const (
 	shortRefresh = 14 * time.Second
 )
 
-// listening starts the case's program as a person would and returns the subject at
-// its URL.
-func listening(t *testing.T, c proof.Case, program string) subject.Subject {
-	s := c.Lesson.Settings()
+// remoteSettings are what a server at a URL is started with.
+func remoteSettings(l lessons.Lesson) lessons.Settings {
+	s := l.Settings()
 	s.Secret = []byte("what-a-person-would-type-for-a-secret-0123456789")
 	s.Issuer, s.Audience = "https://issuer-at-a-url.example", "https://api-at-a-url.example"
 	s.AccessTTL, s.RefreshTTL = shortAccess, shortRefresh
-	cmd := exec.Command(program, "-addr", "127.0.0.1:0", "-secret", string(s.Secret), "-issuer", s.Issuer, "-audience", s.Audience,
-		"-access-ttl", s.AccessTTL.String(), "-refresh-ttl", s.RefreshTTL.String())
-	stderr, err := cmd.StderrPipe()
-	require.NoError(t, err)
-	require.NoError(t, cmd.Start())
-	t.Cleanup(func() {
-		cmd.Process.Kill()
-		cmd.Wait()
-	})
-	printed := bufio.NewReader(stderr)
-	first, err := printed.ReadString('\n')
-	require.NoError(t, err)
-	address := regexp.MustCompile(`http://[^\s,]+`).FindString(first)
-	require.NotEmpty(t, address, "the address of the server, in %q", first)
-	go io.Copy(io.Discard, printed) // a pipe that nobody reads stops the server
+	return s
+}
 
-	patience := shortAccess + leeway + 2*time.Second
+var remoteUsers = []subject.User{
+	{ID: 2, Username: "ada", Password: "analytical-engine-1843"},
+	{ID: 3, Username: "grace", Password: "a moth in relay 70"},
+}
+
+// patience is how long a step at a URL may take.
+func patience() time.Duration {
 	if testing.Short() {
-		patience = shortRefresh + time.Second
+		return shortRefresh + time.Second
 	}
-	sub, err := subject.URL(subject.Target{
-		URL: address, Settings: s, Patience: patience,
-		Users: []subject.User{
-			{ID: 2, Username: "ada", Password: "analytical-engine-1843"},
-			{ID: 3, Username: "grace", Password: "a moth in relay 70"},
-		},
-	})
+	return shortAccess + leeway + 2*time.Second
+}
+
+// listening starts the case's program as a person would and returns the subject at
+// its URL.
+func listening(t *testing.T, c proof.Case, program string) subject.Subject {
+	s := remoteSettings(c.Lesson)
+	address := start(t, exec.Command(program, "-addr", "127.0.0.1:0", "-secret", string(s.Secret), "-issuer", s.Issuer, "-audience", s.Audience,
+		"-access-ttl", s.AccessTTL.String(), "-refresh-ttl", s.RefreshTTL.String()))
+	sub, err := subject.URL(subject.Target{URL: address, Settings: s, Patience: patience(), Users: remoteUsers})
 	require.NoError(t, err)
 	return sub
 }

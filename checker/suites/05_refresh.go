@@ -21,6 +21,9 @@ func betweenLives(c lessons.Settings) time.Duration {
 	return min(c.AccessTTL+(c.RefreshTTL-c.AccessTTL)/4, beforeRefresh(c))
 }
 
+// apart sets the two lives apart where a lesson has them end together.
+func apart(c *lessons.Settings) { c.RefreshTTL = max(c.RefreshTTL, 2*c.AccessTTL) }
+
 func pastRefresh(c lessons.Settings) time.Duration { return c.RefreshTTL + leeway + time.Second }
 
 func beforeRefresh(c lessons.Settings) time.Duration { return max(0, c.RefreshTTL-2*time.Second) }
@@ -147,6 +150,7 @@ func refresh() []grade.Step {
 			Title: "/refresh needs no living access token",
 			Why:   "It is when the access token has expired that a client comes here. Behind the guard of the access token nobody could.",
 			Ref:   "RFC 6749 §1.5 (refresh token, figure 2)",
+			Set:   apart,
 			Takes: betweenLives,
 			Check: func(t require.TestingT, s *subject.Session) {
 				u := s.Cosmo()

@@ -257,6 +257,7 @@ func rotation() []grade.Step {
 			Title: "POST /logout works with an access token that has expired",
 			Why:   "Who closes the laptop at night and logs out in the morning has an expired access token and a living refresh token. \"Token has expired\" is no answer to \"let me out\".",
 			Ref:   "RFC 7009 §2.2 (revocation response: an invalid token is no error)",
+			Set:   apart,
 			Takes: betweenLives,
 			Check: func(t require.TestingT, s *subject.Session) {
 				tokens, stays := s.LoginBoth(t, s.Cosmo()), s.LoginBoth(t, s.Cosmo())
@@ -276,6 +277,17 @@ func rotation() []grade.Step {
 				logsOut(t, s, "/logout", tokens.Access, "a logout with a good access token is refused")
 				logsOut(t, s, "/logout", tokens.Access, "a second logout is refused")
 				gone(t, s, tokens, "of a session that was logged out twice")
+				if !s.Controlled() {
+					return
+				}
+				// With the account its sessions are gone: there is nothing to end, and
+				// whether that is refused is free.
+				u := s.NewUser(t)
+				theirs := s.LoginBoth(t, u)
+				s.DeleteUser(t, u)
+				if a := s.Post(t, "/logout", subject.Bearer(theirs.Access)); a.Status >= 500 {
+					s.Fail(t, "a logout after the account was deleted is a fault of the server's", "204, or 401", a.Summary())
+				}
 			},
 		},
 		{
@@ -300,6 +312,7 @@ func rotation() []grade.Step {
 			Title: "A logout without a token, or with a forged one, is refused and ends nothing",
 			Why:   "A logout that trusts what it cannot verify lets anybody log anybody out.",
 			Ref:   "RFC 7009 §2.1 (revocation request: the server first validates)",
+			Set:   apart,
 			Takes: betweenLives,
 			Check: func(t require.TestingT, s *subject.Session) {
 				tokens := s.LoginBoth(t, s.Cosmo())
