@@ -106,3 +106,20 @@ func start(t *testing.T, cmd *exec.Cmd) string {
 	require.NotEmpty(t, address, "the address of the server, in %q", first)
 	return address
 }
+
+// What the page about other languages says of steps is about steps that there are.
+func TestThePeersPageNamesSteps(t *testing.T) {
+	text, err := os.ReadFile("peers/README.md")
+	require.NoError(t, err)
+	known := map[string]bool{}
+	for _, l := range lessons.All() {
+		for _, s := range suites.Own(l) {
+			known[s.ID] = true
+		}
+	}
+	named := regexp.MustCompile("`([a-z]+(?:-[a-z]+){2,})`").FindAllStringSubmatch(string(text), -1)
+	require.NotEmpty(t, named)
+	for _, m := range named {
+		assert.True(t, known[m[1]], "there is no step %s", m[1])
+	}
+}
