@@ -23,7 +23,7 @@ const canLogin = "login-accepts-the-right-password"
 
 // canLogIn is the control of a refused login: the right one succeeds.
 func canLogIn(t require.TestingT, s *subject.Session, u subject.User) {
-	s.Post(t, "/login", u.Credentials()).Is(t, http.StatusOK, u.Username+" cannot log in with the right password")
+	s.Post(t, "/login", u.Credentials()).Is(t, http.StatusOK, u.Username+" cannot log in with the right password", http.StatusNoContent)
 }
 
 // refusedLogin wants the refusal of a login.
@@ -278,13 +278,13 @@ func login() []grade.Step {
 			Ref:   "RFC 8265 §3 (usernames: compared in one way everywhere)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				u := s.NewUser(t)
-				right := s.Post(t, "/login", u.Credentials()).Is(t, http.StatusOK, u.Username+" cannot log in with the right password")
+				right := s.Post(t, "/login", u.Credentials()).Is(t, http.StatusOK, u.Username+" cannot log in with the right password", http.StatusNoContent)
 				shout := subject.User{Username: strings.ToUpper(u.Username), Password: u.Password}
 				if shout.Username == u.Username {
 					return
 				}
 				a := s.Post(t, "/login", shout.Credentials()).
-					Is(t, http.StatusOK, "a username in another case is neither the user's nor a stranger's", http.StatusUnauthorized)
+					Is(t, http.StatusOK, "a username in another case is neither the user's nor a stranger's", http.StatusNoContent, http.StatusUnauthorized)
 				if a.Status == http.StatusUnauthorized {
 					return
 				}
@@ -301,7 +301,7 @@ func login() []grade.Step {
 			Check: func(t require.TestingT, s *subject.Session) {
 				u := s.NewUser(t)
 				secrets := append(s.Hashes(), u.Password, "argon2id")
-				s.Post(t, "/login", u.Credentials()).Is(t, http.StatusOK, u.Username+" cannot log in with the right password").
+				s.Post(t, "/login", u.Credentials()).Is(t, http.StatusOK, u.Username+" cannot log in with the right password", http.StatusNoContent).
 					Hides(t, "the answer to a login holds the password or its hash", secrets...)
 				s.Post(t, "/login", subject.User{Username: u.Username, Password: "typo-" + u.Password}.Credentials()).
 					Hides(t, "a refused login is answered with the password that was tried, or a hash", secrets...)
