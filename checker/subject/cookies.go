@@ -173,7 +173,7 @@ func (b *Browser) keep(a *Answer) {
 		}
 		switch {
 		case c.MaxAge > 0:
-			kept.ends = now.Add(time.Duration(min(c.MaxAge, 1<<32)) * time.Second)
+			kept.ends = now.Add(time.Duration(min(c.MaxAge, 1<<31-1)) * time.Second)
 		case c.MaxAge < 0:
 			kept.ends = now // at once
 		case !c.Expires.IsZero():
