@@ -69,6 +69,9 @@ func ReadKey(text json.RawMessage) (PublicKey, error) {
 	case crv == "" && (kty == "OKP" || kty == "EC"):
 		return k, errors.New("it has no crv")
 	case crv == "Ed25519":
+		if whole, err := b64.DecodeString(k.text("x")); err == nil && len(whole) == ed25519.PrivateKeySize {
+			return k, errors.New("its x has 64 bytes, wanted are 32: in Go that is the private key, which ends with the public one")
+		}
 		x, err := k.coordinate("x")
 		k.ed = (*ed25519.PublicKey)(&x)
 		return k, err
