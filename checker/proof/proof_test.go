@@ -288,6 +288,7 @@ func goTest(t *testing.T, c proof.Case) map[string]grade.Status {
 const (
 	shortAccess  = 8 * time.Second
 	shortRefresh = 14 * time.Second
+	shortKey     = 5 * time.Second
 )
 
 // listening starts the case's program as a person would and returns the subject at
@@ -297,8 +298,13 @@ func listening(t *testing.T, c proof.Case, program string) subject.Subject {
 	s.Secret = []byte("what-a-person-would-type-for-a-secret-0123456789")
 	s.Issuer, s.Audience = "https://issuer-at-a-url.example", "https://api-at-a-url.example"
 	s.AccessTTL, s.RefreshTTL = shortAccess, shortRefresh
-	cmd := exec.Command(program, "-addr", "127.0.0.1:0", "-secret", string(s.Secret), "-issuer", s.Issuer, "-audience", s.Audience,
-		"-access-ttl", s.AccessTTL.String(), "-refresh-ttl", s.RefreshTTL.String())
+	args := []string{"-addr", "127.0.0.1:0", "-secret", string(s.Secret), "-issuer", s.Issuer, "-audience", s.Audience,
+		"-access-ttl", s.AccessTTL.String(), "-refresh-ttl", s.RefreshTTL.String()}
+	if c.Lesson.Keys {
+		s.KeyTTL = shortKey
+		args = append(args, "-key-ttl", s.KeyTTL.String())
+	}
+	cmd := exec.Command(program, args...)
 	stderr, err := cmd.StderrPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
