@@ -172,7 +172,7 @@ var everywhere = []string{
 	"wrong/020-sub-is-user", "wrong/022-hard-coded",
 	"wrong/026-parse-unverified", "wrong/027-alg-none", "wrong/033-no-challenge", "wrong/043-no-audience",
 	"wrong/029-only-malformed-is-an-error", "wrong/031-begins-with-bearer",
-	"wrong/034-not-found", "wrong/043-audience-if-there",
+	"wrong/034-not-found", "wrong/043-audience-if-there", "wrong/162-pem-for-any-algorithm",
 }
 
 // Whether a server is graded in the process of go test, as a program, or at a
