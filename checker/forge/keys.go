@@ -20,6 +20,7 @@ import (
 	"maps"
 	"math/big"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -197,7 +198,7 @@ func (k PublicKey) Spellings() []Spelling {
 
 // PrivateIn tells whether a JSON value, numbers of it json.Number, holds the private
 // half of the key, whatever it is called and however it is written: in base64 or
-// hex, as PEM or DER, as a number.
+// hex, as PEM or DER, as a number or as a list of bytes.
 func (k PublicKey) PrivateIn(value any) bool {
 	switch v := value.(type) {
 	case map[string]any:
@@ -207,7 +208,7 @@ func (k PublicKey) PrivateIn(value any) bool {
 			}
 		}
 	case []any:
-		return slices.ContainsFunc(v, k.PrivateIn)
+		return k.isHalf(octets(v)) || slices.ContainsFunc(v, k.PrivateIn)
 	case string:
 		return k.halfIn(v)
 	case json.Number:
@@ -215,6 +216,23 @@ func (k PublicKey) PrivateIn(value any) bool {
 		return ok && n.Sign() > 0 && n.BitLen() > 128 && n.BitLen() <= 256 && k.isHalf(n.FillBytes(make([]byte, 32)))
 	}
 	return false
+}
+
+// octets is a list of numbers as bytes, nil if it is none: a Go array is written so.
+func octets(list []any) []byte {
+	var raw []byte
+	for _, one := range list {
+		n, ok := one.(json.Number)
+		if !ok {
+			return nil
+		}
+		b, err := strconv.ParseUint(n.String(), 10, 8)
+		if err != nil {
+			return nil
+		}
+		raw = append(raw, byte(b))
+	}
+	return raw
 }
 
 func (k PublicKey) halfIn(text string) bool {

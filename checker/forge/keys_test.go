@@ -13,6 +13,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"math/big"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -94,6 +95,11 @@ func TestKeyPairsAreKeysToOthers(t *testing.T) {
 	}
 	whole := read(t, map[string]any{"kty": "OKP", "crv": "Ed25519", "x": base64url(edPublic)})
 	assert.True(t, whole.PrivateIn(base64.StdEncoding.EncodeToString(ed)), "both halves, as Go keeps them")
+	var list []any
+	for _, b := range ed.Seed() {
+		list = append(list, json.Number(strconv.Itoa(int(b))))
+	}
+	assert.True(t, whole.PrivateIn(map[string]any{"seed": list}), "as json.Marshal writes an array")
 	scalar, err := ec.Bytes()
 	require.NoError(t, err)
 	number := read(t, map[string]any{"kty": "EC", "crv": "P-256", "x": base64url(point(t, ec)[1:33]), "y": base64url(point(t, ec)[33:])})
