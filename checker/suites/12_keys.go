@@ -105,11 +105,6 @@ func kids(keys []forge.PublicKey) []string {
 	return list
 }
 
-// kidOf is the kid of an access token, whatever it is.
-func kidOf(t require.TestingT, s *subject.Session, tokens subject.Tokens) string {
-	return show(s.Decode(t, tokens.Access).Header["kid"])
-}
-
 // A victim is somebody whose tokens a step forges.
 type victim struct {
 	tokens  subject.Tokens
@@ -155,6 +150,10 @@ func shortKeys(c *lessons.Settings) {
 func late(c lessons.Settings) time.Duration {
 	return min(max(0, c.KeyTTL-2*time.Second), beforeRefresh(c))
 }
+
+// rotations is how often logins are sent together. Two must come within about a
+// millisecond to get in each other's way, and on a busy machine they do not always.
+const rotations = 6
 
 // A lasting token is an access token and a moment at which it still works.
 type lasting struct {
@@ -452,7 +451,8 @@ func signingKeys() []grade.Step {
 					bait := baited(t, mine, v.key.Kid())
 					defer bait.Close()
 					for _, points := range []struct{ name, path string }{
-						{"jku", jwksPath}, {"x5u", "/certificate.pem"}, {"jwks_uri", jwksPath}, {"kid", jwksPath}, {"iss", ""},
+						{"jku", jwksPath}, {"jku", "/" + strings.TrimPrefix(v.access.Text("iss"), "https://") + jwksPath}, // an allowlist by Contains is none
+						{"x5u", "/certificate.pem"}, {"jwks_uri", jwksPath}, {"kid", jwksPath}, {"iss", ""},
 					} {
 						name, address := points.name, bait.URL+points.path
 						for _, kid := range []string{v.key.Kid(), "mine"} {
@@ -480,28 +480,38 @@ func signingKeys() []grade.Step {
 			Takes: func(c lessons.Settings) time.Duration { return c.KeyTTL/4*3 + 2*pastKey(c) },
 			Check: func(t require.TestingT, s *subject.Session) {
 				begun := s.Now()
-				signs := func() string {
+				var seen []string
+				signs := func() {
 					tokens := s.Login(t, s.Cosmo())
 					opens(t, s, tokens.Access)
-					return kidOf(t, s, tokens)
+					seen = append(seen, show(s.Decode(t, tokens.Access).Header["kid"]))
 				}
-				seen := []string{signs()}
+				signs()
 				for range 3 {
-					seen = append(seen, signs(), signs())
+					signs()
 					s.Advance(t, s.Settings.KeyTTL/4)
+					signs()
 				}
-				seen = append(seen, signs())
 				slices.Sort(seen)
 				// Wherever a key's time begins, at the start, at the first login or at
 				// midnight: only so many can take turns meanwhile.
 				if different, most := slices.Compact(seen), 2+int(s.Now().Sub(begun)/s.Settings.KeyTTL); len(different) > most {
 					s.Fail(t, fmt.Sprintf("keys sign for less than KeyTTL, which is %v here", s.Settings.KeyTTL), fmt.Sprintf("%d keys in %v at most", most, s.Now().Sub(begun)), fmt.Sprintf("%d", len(different)))
 				}
+				set, _ := published(t, s)
 				for range 2 {
-					old := signs()
+					old := s.Decode(t, s.Login(t, s.Cosmo()).Access).Header["kid"]
 					s.Advance(t, pastKey(s.Settings))
-					if signs() == old {
-						s.Fail(t, fmt.Sprintf("a key still signs %v later, although KeyTTL is %v", pastKey(s.Settings), s.Settings.KeyTTL), "a token with another kid", "the kid "+old+" again")
+					token := s.Login(t, s.Cosmo()).Access
+					opens(t, s, token)
+					next := s.Decode(t, token)
+					if next.Header["kid"] == old {
+						s.Fail(t, fmt.Sprintf("a key still signs %v later, although KeyTTL is %v", pastKey(s.Settings), s.Settings.KeyTTL), "a token with another kid", "the kid "+show(old)+" again")
+					}
+					for _, key := range set {
+						if key.Kid() == old && key.Verified(next) {
+							s.Fail(t, "the new key is the old one under another name", "a token that the key "+show(old)+" has not signed", "one that it has signed")
+						}
 					}
 				}
 			},
@@ -603,20 +613,20 @@ func signingKeys() []grade.Step {
 		},
 		{
 			ID: "rotation-at-once-loses-no-key", Task: 3, Needs: []string{"new-key-is-published-when-it-signs", "living-tokens-survive-rotations"},
-			Title: "Twenty logins at the moment of a rotation get tokens that all work, and so do those from before",
-			Why:   "Who looks first and turns later makes twenty keys at once. Each is put in the place of the one before, and the key that signed until now falls out with them (CWE-367).",
+			Title: "Logins that come together at the moment of a rotation get tokens that all work, and so do those from before",
+			Why:   "Who looks first and turns later makes several keys at once. Each is put in the place of the one before, and the key that signed until now falls out with them (CWE-367).",
 			Ref:   "OpenID Connect Core §10.1.1, CWE-362 (concurrent execution using a shared resource)",
 			Set: func(c *lessons.Settings) {
 				shortKeys(c)
 				c.Slow = true
 			},
-			Takes: func(c lessons.Settings) time.Duration { return 2 * pastKey(c) },
+			Takes: func(c lessons.Settings) time.Duration { return rotations * pastKey(c) },
 			Check: func(t require.TestingT, s *subject.Session) {
-				crowd := 20
+				crowd := 8
 				if !s.Controlled() {
-					crowd = 4 // a password that is hashed as it should be takes its time
+					crowd = 3 // a password that is hashed as it should be takes its time
 				}
-				for range 2 {
+				for range rotations {
 					before := lastingOf(s, s.Login(t, s.Cosmo()))
 					s.Advance(t, pastKey(s.Settings))
 					var requests []probe.Request
@@ -624,21 +634,27 @@ func signingKeys() []grade.Step {
 						requests = append(requests, subject.Request(http.MethodPost, "/login", s.Cosmo().Credentials()))
 					}
 					answers := s.Together(t, requests)
-					given := map[string]probe.Token{} // one for each kid
 					set, _ := published(t, s)
+					shown := map[string]bool{}
+					work := func(token probe.Token) {
+						decoded := s.Decode(t, token)
+						kid, _ := decoded.Header["kid"].(string)
+						at := slices.IndexFunc(set, func(key forge.PublicKey) bool { return key.Kid() == kid })
+						if at < 0 || !set[at].Verified(decoded) {
+							s.Fail(t, "a key was lost when several logins came at once: that of "+token.What, fmt.Sprintf("the key %q in the set", kid), "the kids "+show(kids(set)))
+						}
+						if !shown[kid] { // the others of that key work as well
+							s.Get(t, "/profile", subject.Bearer(token)).Is(t, http.StatusOK, "a good access token is refused after several logins came at once")
+						}
+						shown[kid] = true
+					}
 					for _, a := range answers {
 						a.Is(t, http.StatusOK, "a login at the moment of a rotation does not succeed")
-						token := forged(a.Text("access_token"), "an access token of several logins at once")
-						kid := show(s.Decode(t, token).Header["kid"])
-						if given[kid] = token; !slices.ContainsFunc(set, func(k forge.PublicKey) bool { return show(k.Kid()) == kid }) {
-							s.Fail(t, "a token names a key that was lost when several came at once", "the kid "+kid+" in the set", "the kids "+show(kids(set)))
-						}
+						work(forged(a.Text("access_token"), "one of their tokens"))
 					}
-					for _, token := range given {
-						opens(t, s, token)
-						verified(t, s, token)
+					if !s.Now().After(before.until) {
+						work(before.Token)
 					}
-					before.works(t, s)
 				}
 			},
 		},

@@ -44,8 +44,8 @@ func newKeyring(cfg lessons.Config) *keyring {
 // signed for KeyTTL. Nothing has to wait for that moment, no goroutine and no
 // timer: a key is only needed when somebody comes.
 func (r *keyring) signing(now time.Time) key {
-	// Looking at the newest and replacing it are one. Otherwise twenty logins at
-	// that moment make twenty keys, and those of nineteen are lost.
+	// Looking at the newest and replacing it are one. Otherwise each of several
+	// logins at that moment makes a key, and all but the last are lost.
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.keys = slices.DeleteFunc(r.keys, func(k key) bool { return !now.Before(k.goneAt) })
