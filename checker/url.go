@@ -22,6 +22,7 @@ type urlCommand struct {
 	RefreshTTL time.Duration `name:"refresh-ttl" help:"How long its refresh tokens live: 6s, 1h (default: the lesson's)."`
 	FreshFor   time.Duration `name:"fresh-for" help:"How long a login counts as fresh (default: the lesson's)."`
 	SessionTTL time.Duration `name:"session-ttl" help:"When its sessions end for good (default: the lesson's)."`
+	KeyTTL     time.Duration `name:"key-ttl" help:"How long a key of lesson 12 signs before the next one does (default: the lesson's)."`
 	User       []string      `sep:"none" placeholder:"NAME:PASSWORD" help:"A user besides cosmo; may be given several times."`
 	Patience   time.Duration `default:"3m" help:"The longest that a step may let pass on the real clock."`
 	Step       string        `placeholder:"ID" help:"Only this step and those that it needs."`
@@ -45,7 +46,7 @@ func (c *urlCommand) Run(d *desk) error {
 	for _, ttl := range []struct {
 		given   time.Duration
 		setting *time.Duration
-	}{{c.AccessTTL, &s.AccessTTL}, {c.RefreshTTL, &s.RefreshTTL}, {c.FreshFor, &s.FreshFor}, {c.SessionTTL, &s.SessionTTL}} {
+	}{{c.AccessTTL, &s.AccessTTL}, {c.RefreshTTL, &s.RefreshTTL}, {c.FreshFor, &s.FreshFor}, {c.SessionTTL, &s.SessionTTL}, {c.KeyTTL, &s.KeyTTL}} {
 		switch {
 		case ttl.given < 0:
 			return errors.New("a lifetime must be more than zero")

@@ -35,6 +35,7 @@ type Config struct {
 	RefreshTTL time.Duration // how long a refresh token lives
 	FreshFor   time.Duration // how long a login counts as fresh (lesson 07)
 	SessionTTL time.Duration // the absolute end of a session (lesson 08)
+	KeyTTL     time.Duration // how long a key signs before the next one does (lesson 12)
 
 	URL string // where this server is reached, without a slash at the end: "http://127.0.0.1:8080"
 
@@ -57,7 +58,7 @@ func (c Config) Validate() error {
 		ttl  time.Duration
 	}{
 		{"access token", c.AccessTTL}, {"refresh token", c.RefreshTTL},
-		{"freshness", c.FreshFor}, {"session", c.SessionTTL},
+		{"freshness", c.FreshFor}, {"session", c.SessionTTL}, {"signing key", c.KeyTTL},
 	} {
 		if life.ttl <= 0 {
 			return fmt.Errorf("the lifetime of the %s is %v; it must be more than zero", life.name, life.ttl)
@@ -82,6 +83,7 @@ type Lesson struct {
 	Base    string        // the lesson whose solution its starter goes on from; "" begins anew
 	Access  time.Duration // AccessTTL unless set
 	Refresh time.Duration // RefreshTTL unless set
+	Keys    bool          // its server makes keys of its own: KeyTTL counts
 }
 
 // All returns the lessons in their order.
@@ -114,6 +116,9 @@ func All() []Lesson {
 		{ID: "09-cookies", Title: "Cookies", Minutes: 50, Base: "08-sliding",
 			Aim:  "carry the tokens in cookies, out of reach of scripts and of other people's pages",
 			Edit: []string{"cookies.go", "protect.go", "refresh.go", "sliding.go", "password.go", "server.go"}, Access: 24 * time.Hour, Refresh: 24 * time.Hour},
+		{ID: "12-keys", Title: "Keys", Minutes: 50, Base: "06-rotation",
+			Aim:  "sign with a private key, publish the public one, and replace the pair every day without logging anybody out",
+			Edit: []string{"keys.go", "token.go"}, Keys: true},
 	}
 }
 
@@ -129,7 +134,7 @@ func (l Lesson) Settings() Settings {
 	s := Settings{
 		Issuer: "https://workshop.example", Audience: "https://api.workshop.example",
 		AccessTTL: 15 * time.Minute, RefreshTTL: time.Hour,
-		FreshFor: 5 * time.Minute, SessionTTL: 7 * 24 * time.Hour,
+		FreshFor: 5 * time.Minute, SessionTTL: 7 * 24 * time.Hour, KeyTTL: 24 * time.Hour,
 	}
 	if l.Access > 0 {
 		s.AccessTTL = l.Access

@@ -52,6 +52,7 @@ func TestUnsafeConfigurationsAreRefusedInOneLine(t *testing.T) {
 		"fresh 0":    func(c *Config) { c.FreshFor = 0 },
 		"session 0":  func(c *Config) { c.SessionTTL = 0 },
 		"session -":  func(c *Config) { c.SessionTTL = c.RefreshTTL - 1 },
+		"key 0":      func(c *Config) { c.KeyTTL = 0 },
 	} {
 		c := good()
 		spoil(&c)

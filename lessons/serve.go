@@ -67,6 +67,9 @@ func serve(ctx context.Context, l Lesson, newServer New, args []string, out io.W
 	flags.DurationVar(&s.RefreshTTL, "refresh-ttl", s.RefreshTTL, "how long a refresh token lives")
 	flags.DurationVar(&s.FreshFor, "fresh-for", s.FreshFor, "how long a login counts as fresh")
 	flags.DurationVar(&s.SessionTTL, "session-ttl", s.SessionTTL, "when a session ends for good")
+	if l.Keys {
+		flags.DurationVar(&s.KeyTTL, "key-ttl", s.KeyTTL, "how long a key signs before the next one does")
+	}
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		flags.SetOutput(out)
 		flags.PrintDefaults()

@@ -131,4 +131,11 @@ var Mistakes = map[int]Mistake{
 	120: {Text: "The CSRF value survives a new login."},
 	121: {Text: "Any origin is allowed to send cookies and read the answer."},
 	122: {Text: "The refresh cookie goes along everywhere."},
+	162: {Text: "The public key is taken for an HMAC secret."},
+	163: {Text: "A token whose kid is unknown or missing is verified with an empty key, or with none."},
+	164: {Text: "The kid is used as a path, or pasted into a query."},
+	165: {Text: "A key that the token brings along, or points to, is trusted, or at least fetched."},
+	166: {Text: "The private half of a key is published."},
+	167: {Text: "Every token is verified with one and the same key of the set."},
+	168: {Text: "A rotation breaks tokens that are still alive."},
 }

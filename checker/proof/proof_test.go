@@ -170,7 +170,7 @@ var everywhere = []string{
 	"wrong/020-sub-is-user", "wrong/022-hard-coded",
 	"wrong/026-parse-unverified", "wrong/027-alg-none", "wrong/033-no-challenge", "wrong/043-no-audience",
 	"wrong/029-only-malformed-is-an-error", "wrong/031-begins-with-bearer",
-	"wrong/034-not-found", "wrong/043-audience-if-there",
+	"wrong/034-not-found", "wrong/043-audience-if-there", "wrong/162-pem-for-any-algorithm",
 }
 
 // Whether a server is graded in the process of go test, as a program, or at a
@@ -286,6 +286,7 @@ func goTest(t *testing.T, c proof.Case) map[string]grade.Status {
 const (
 	shortAccess  = 8 * time.Second
 	shortRefresh = 14 * time.Second
+	shortKey     = 5 * time.Second
 )
 
 // remoteSettings are what a server at a URL is started with.
@@ -314,8 +315,13 @@ func patience() time.Duration {
 // its URL.
 func listening(t *testing.T, c proof.Case, program string) subject.Subject {
 	s := remoteSettings(c.Lesson)
-	address := start(t, exec.Command(program, "-addr", "127.0.0.1:0", "-secret", string(s.Secret), "-issuer", s.Issuer, "-audience", s.Audience,
-		"-access-ttl", s.AccessTTL.String(), "-refresh-ttl", s.RefreshTTL.String()))
+	args := []string{"-addr", "127.0.0.1:0", "-secret", string(s.Secret), "-issuer", s.Issuer, "-audience", s.Audience,
+		"-access-ttl", s.AccessTTL.String(), "-refresh-ttl", s.RefreshTTL.String()}
+	if c.Lesson.Keys {
+		s.KeyTTL = shortKey
+		args = append(args, "-key-ttl", s.KeyTTL.String())
+	}
+	address := start(t, exec.Command(program, args...))
 	sub, err := subject.URL(subject.Target{URL: address, Settings: s, Patience: patience(), Users: remoteUsers})
 	require.NoError(t, err)
 	return sub

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -33,6 +34,8 @@ type Session struct {
 	beside  Companion     // nil where there is none
 	release func()        // gives the server back; nil where nobody waits for it
 	stuckAt func() string // where a server that hangs stands; nil where nobody knows
+
+	before []*probe.Exchange // with the servers that this one has replaced
 
 	mu       sync.Mutex
 	now      time.Time
@@ -150,8 +153,27 @@ func (s *Session) Advanced() time.Duration {
 	return s.advanced
 }
 
+// Replace ends the server and starts another in its place, as fresh as the first
+// was and at the same hour; change makes its settings differ.
+func (s *Session) Replace(t require.TestingT, change func(*lessons.Settings)) {
+	if s.bench == nil {
+		s.unavailable("it needs another server of the same program, which a URL cannot give")
+	}
+	settings := s.Settings
+	change(&settings)
+	another, err := open(s.ctx, s.bench, lessons.Command{Settings: settings})
+	if err != nil {
+		panic(err)
+	}
+	s.before = s.Log()
+	s.client.Close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.Settings, s.client, s.now = settings, another.client, settings.Start
+}
+
 // Log returns the exchanges so far.
-func (s *Session) Log() []*probe.Exchange { return s.client.Log() }
+func (s *Session) Log() []*probe.Exchange { return slices.Concat(s.before, s.client.Log()) }
 
 // Printed is what the server's program printed since it was last asked, "" where
 // nobody knows.

@@ -35,6 +35,7 @@ func chapters() []chapter {
 		{lesson: "08-sliding", steps: sliding()},
 		// Tokens travel otherwise: it asks the gravest questions again by itself.
 		{lesson: "09-cookies", steps: cookies(), alone: true, keeps: []string{"01-login"}, drops: []string{canLogin}},
+		{lesson: "12-keys", steps: signingKeys(), drops: forgedWithTheSecret},
 	}
 }
 
