@@ -19,7 +19,7 @@ import (
 // An API is a server such as lessons 05 to 08 build, for clients to log in at:
 //
 //	POST /login {"username","password"}  200 {"access_token","refresh_token"}
-//	POST /refresh, the refresh token     200 {"access_token"[,"refresh_token"]}
+//	POST /refresh, the refresh token     200 {"access_token"[,"refresh_token"]}, see [Renewal]
 //	GET /profile, an access token        200 {"id","username"}
 //	POST /orders, an access token        201 {"bytes": how long the body was}
 //	POST /logout, an access token        204
@@ -35,7 +35,7 @@ type API struct {
 	now      clock
 	skew     time.Duration
 	life     time.Duration
-	rotates  bool
+	renewal  Renewal
 	slides   bool
 	shape    func(claims map[string]any) string
 	accounts map[string]account
@@ -61,8 +61,20 @@ type access struct {
 	revoked bool
 }
 
+// A Renewal is what a refresh gives besides the access token.
+type Renewal int
+
+// The renewals.
+const (
+	Same    Renewal = iota // the same refresh token again
+	Rotated                // another; the old one is dead, and the session if it comes again (RFC 9700 §4.14.2)
+	Omitted                // none, so the old one goes on (RFC 6749 §6)
+	Null                   // likewise, said as null
+	Empty                  // likewise, said as ""
+)
+
 // NewAPI returns an API that knows cosmo, ada and grace, and issues JWTs that live
-// an hour. It neither rotates refresh tokens nor slides access tokens.
+// an hour.
 func NewAPI() *API {
 	return &API{
 		secret: []byte(rand.Text() + rand.Text()),
@@ -124,9 +136,8 @@ func (a *API) Lives(life time.Duration) { a.set(func() { a.life = life }) }
 // Skew sets its clock so much ahead of the session's.
 func (a *API) Skew(ahead time.Duration) { a.set(func() { a.skew = ahead }) }
 
-// Rotates lets each refresh give a new refresh token. The old one is dead, and
-// its session ends if it comes again (RFC 9700 §4.14.2).
-func (a *API) Rotates() { a.set(func() { a.rotates = true }) }
+// Gives chooses what a refresh gives.
+func (a *API) Gives(r Renewal) { a.set(func() { a.renewal = r }) }
 
 // Slides tells whether each success carries a new access token in
 // X-New-Access-Token.
@@ -206,7 +217,7 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request) {
 func (a *API) login(w http.ResponseWriter, r *http.Request) {
 	var sent struct{ Username, Password string }
 	if err := json.NewDecoder(r.Body).Decode(&sent); err != nil {
-		answer(w, http.StatusBadRequest, map[string]any{"error": map[string]any{"body": "it is no JSON object"}})
+		answer(w, http.StatusBadRequest, map[string]any{"error": map[string]string{"body": "it is no JSON object with a username and a password"}})
 		return
 	}
 	known, ok := a.accounts[sent.Username]
@@ -235,10 +246,17 @@ func (a *API) refresh(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	body := map[string]any{"access_token": a.issue(s)}
-	if a.rotates {
+	switch a.renewal {
+	case Same:
+		body["refresh_token"] = raw
+	case Rotated:
 		s.refresh = rand.Text()
 		a.sessions[s.refresh] = s
 		body["refresh_token"] = s.refresh
+	case Null:
+		body["refresh_token"] = nil
+	case Empty:
+		body["refresh_token"] = ""
 	}
 	answer(w, http.StatusOK, body)
 }
@@ -287,7 +305,7 @@ func (a *API) issue(s *session) string {
 	expires := now.Add(a.life)
 	claims := map[string]any{
 		"iss": "https://upstream.example", "sub": s.username, "aud": "https://upstream.example",
-		"iat": now.Unix(), "exp": expires.Unix(), "jti": rand.Text(),
+		"iat": now.Unix(), "nbf": now.Unix(), "exp": expires.Unix(), "jti": rand.Text(),
 	}
 	raw := ""
 	if a.shape != nil {
