@@ -87,8 +87,8 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // send sends the request with the access token, and keeps the one that slides in
-// with the answer. The request is not changed: it is the caller's, and a redirect
-// would take over its headers.
+// with the answer. It changes a copy: the request is its caller's, who may use it
+// again (http.RoundTripper says so).
 func (t *transport) send(req *http.Request, s *session, access string) (*http.Response, error) {
 	sent := req.Clone(req.Context())
 	sent.Header.Set("Authorization", "Bearer "+access)
