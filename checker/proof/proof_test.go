@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,7 +24,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	_ "github.com/labstack/echo-jwt/v4" // only a right case imports it; this keeps it in go.mod
+	_ "github.com/labstack/echo-jwt/v4" // only right cases import these two; this keeps them in go.mod
+	_ "golang.org/x/sync/singleflight"
 
 	"jwtworkshop/checker/grade"
 	"jwtworkshop/checker/proof"
@@ -299,6 +302,10 @@ func listening(t *testing.T, c proof.Case, program string) subject.Subject {
 	s.AccessTTL, s.RefreshTTL = shortAccess, shortRefresh
 	cmd := exec.Command(program, "-addr", "127.0.0.1:0", "-secret", string(s.Secret), "-issuer", s.Issuer, "-audience", s.Audience,
 		"-access-ttl", s.AccessTTL.String(), "-refresh-ttl", s.RefreshTTL.String())
+	if c.Lesson.Upstream {
+		s.Upstream = "http://" + freeAddress(t)
+		cmd.Args = append(cmd.Args, "-upstream", s.Upstream)
+	}
 	stderr, err := cmd.StderrPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
@@ -326,6 +333,20 @@ func listening(t *testing.T, c proof.Case, program string) subject.Subject {
 	})
 	require.NoError(t, err)
 	return sub
+}
+
+// freeAddress is one at which nobody listened a moment ago, and which no system
+// gives to whoever asks for any port.
+func freeAddress(t *testing.T) string {
+	for range 100 {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20_000+rand.N(10_000)))
+		if err == nil {
+			require.NoError(t, l.Close())
+			return l.Addr().String()
+		}
+	}
+	require.Fail(t, "no port is free")
+	return ""
 }
 
 // leeway is what the suites wait for beyond a lifetime.

@@ -30,6 +30,7 @@ type API struct {
 	recorder
 	elsewhere recorder
 	secret    []byte
+	url       string
 
 	mu       sync.Mutex
 	now      clock
@@ -98,9 +99,13 @@ func (a *API) Open(s *lessons.Settings) error {
 		fixed = u.Host
 	}
 	base, err := a.open(fixed, http.HandlerFunc(a.serve))
-	s.Upstream = cmp.Or(s.Upstream, base)
+	a.url = cmp.Or(s.Upstream, base)
+	s.Upstream = a.url
 	return err
 }
+
+// URL is where it listens, without a slash at the end.
+func (a *API) URL() string { return a.url }
 
 // Meet makes the session's clock the API's.
 func (a *API) Meet(s *subject.Session) { a.set(func() { a.now = s.Now }) }
