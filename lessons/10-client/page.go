@@ -37,7 +37,7 @@ func withPage(up *upstream, next http.Handler) http.Handler {
 			// No script but ours runs in this page, and it cannot send its tokens to
 			// anybody else: they are in its memory.
 			w.Header().Set("Content-Security-Policy",
-				"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+				"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 			w.Header().Set("X-Content-Type-Options", "nosniff")
 			w.Header().Set("Referrer-Policy", "no-referrer")
 			w.Header().Set("Cache-Control", "no-cache")

@@ -7,9 +7,7 @@
 // script either, but it ends with the tab. The price is a login after each reload.
 
 const api = "/api";
-let session = null; // {access, refresh, count, issued, expires, life, flight, timer}
-
-class Ended extends Error {}
+let session = null; // {access, refresh, count, issued, expires, life, flight, timer}; a login makes another
 
 // claims decodes the middle part of a JWT: split at the dots, base64url, JSON. It
 // verifies nothing, for the token is not for us. null is no JWT.
@@ -47,8 +45,15 @@ function keep(s, got) {
 function plan(s) {
   clearTimeout(s.timer);
   if (s !== session || !s.life || !early.checked) return;
-  const at = s.expires - Math.min(s.life / 10, 30_000);
-  s.timer = setTimeout(() => refresh(s, "before it expires").catch(told), Math.max(0, at - Date.now()));
+  alarm(s, s.expires - Math.min(s.life / 10, 30_000) - Date.now(), "before it expired");
+}
+
+// alarm refreshes in so many milliseconds, and again later where that fails.
+function alarm(s, wait, why) {
+  s.timer = setTimeout(() => refresh(s, why).catch((error) => {
+    told(error);
+    if (s === session) alarm(s, 5_000, "another try");
+  }), Math.max(0, wait));
 }
 
 // refresh gets new tokens. All who ask while it is under way wait for the same
@@ -62,13 +67,10 @@ async function ask(s, why) {
   const answer = await send("POST", "/refresh", s.refresh, why);
   if (answer.status === 400 || answer.status === 401) {
     if (s === session) leave();
-    throw new Ended("The session has ended. Please log in.");
+    throw new Error("The session has ended. Please log in.");
   }
   const got = answer.ok ? await answer.json().catch(() => ({})) : {};
-  if (!got.access_token) {
-    s.timer = setTimeout(() => refresh(s, "another try").catch(told), 5_000);
-    throw new Error(`The API cannot refresh now (${answer.status}). The session goes on.`);
-  }
+  if (!got.access_token) throw new Error(`The API cannot refresh now (${answer.status}). The session goes on.`);
   keep(s, got);
   tell(`A new access token, no. ${s.count}: ${why}.`);
 }
