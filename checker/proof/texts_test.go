@@ -645,9 +645,13 @@ func serveSolution(ctx context.Context, t *testing.T, build func(string) (string
 }
 
 // withUpstream starts an upstream as make run does and returns the flags of a
-// server that logs in at it. "-upstream-ttl 2s" is for the upstream.
+// server that logs in at it. "-upstream-ttl 2s" is for the upstream. A server whose
+// flags name another one gets none.
 func withUpstream(t *testing.T, flags []string) []string {
 	t.Helper()
+	if slices.Contains(flags, "-upstream") {
+		return flags
+	}
 	api := upstream.NewAPI()
 	api.Gives(upstream.Rotated)
 	if at := slices.Index(flags, "-upstream-ttl"); at >= 0 {
