@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"jwtworkshop/checker/grade"
@@ -76,7 +77,12 @@ func (c *runCommand) upstream(d *desk) (*upstream.API, error) {
 	api := upstream.NewAPI()
 	api.Lives(c.UpstreamTTL)
 	api.Gives(upstream.Rotated)
-	api.Watch = func(call upstream.Call) { say(out, "  upstream  %s %s  %d", call.Method, call.Path, call.Status) }
+	var lines sync.Mutex
+	api.Watch = func(call upstream.Call) {
+		lines.Lock()
+		defer lines.Unlock()
+		say(out, "  upstream  %s %s  %d", call.Method, call.Path, call.Status)
+	}
 	if err := api.Open(&lessons.Settings{Upstream: "http://" + personsUpstream}); err != nil {
 		if err := api.Open(&lessons.Settings{}); err != nil { // that port is taken: any other
 			return nil, err

@@ -59,7 +59,8 @@ type recorder struct {
 	// Watch, if it is set before Open, is told of every call that was answered.
 	Watch func(Call)
 
-	http *http.Server
+	listener net.Listener
+	http     *http.Server
 
 	mu      sync.Mutex
 	changed *sync.Cond // a call arrived or was answered
@@ -76,6 +77,7 @@ func (r *recorder) open(fixed string, handler http.Handler) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	r.listener = l
 	r.changed = sync.NewCond(&r.mu)
 	r.next, r.always = map[string][]Fault{}, map[string]Fault{}
 	r.http = &http.Server{Handler: r.record(handler), ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
@@ -90,6 +92,7 @@ func (r *recorder) open(fixed string, handler http.Handler) (string, error) {
 func (r *recorder) Close() {
 	if r.http != nil {
 		r.http.Close()
+		r.listener.Close() // Serve may not have begun, and then it would be later
 	}
 }
 
