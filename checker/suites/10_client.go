@@ -138,6 +138,8 @@ func gate() (hold <-chan struct{}, open func()) {
 // expiredTime is when a token that lives AccessTTL has expired for everybody.
 func expiredTime(c lessons.Settings) time.Duration { return c.AccessTTL + 2*time.Second }
 
+func twiceExpiredTime(c lessons.Settings) time.Duration { return 2 * expiredTime(c) }
+
 func profileRequest() probe.Request { return subject.Request(http.MethodGet, "/profile") }
 
 // order is a request with a body.
@@ -216,7 +218,7 @@ func (g *gateway) atOnce(t require.TestingT, meanwhile func()) {
 // abandoned waits until the gateway has given up a request for the path, and not
 // for ever: a right one does not.
 func (g *gateway) abandoned(path string) {
-	ctx, cancel := context.WithTimeout(g.Context(), 2*never)
+	ctx, cancel := context.WithTimeout(g.Context(), 4*never)
 	defer cancel()
 	g.api.Until(ctx, path, func(calls []upstream.Call) bool {
 		for _, c := range calls {
@@ -589,7 +591,7 @@ func client() []grade.Step {
 			Title: "A token whose exp has passed is refreshed before it is sent",
 			Why:   "A request with an expired token is one for nothing: a refusal to wait for, and an alarm in the upstream's log.",
 			Ref:   "RFC 7519 §4.1.4 (exp)",
-			Takes: func(c lessons.Settings) time.Duration { return 2 * expiredTime(c) },
+			Takes: twiceExpiredTime,
 			Check: func(t require.TestingT, s *subject.Session) {
 				g := through(s)
 				g.api.Lives(s.Settings.AccessTTL)
@@ -823,6 +825,26 @@ func client() []grade.Step {
 				}
 				g.api.Next("/login", upstream.Fault{Status: http.StatusOK, Body: garbage[0]})
 				down(t, g.Post(t, "/login", g.api.NewUser().Credentials()), "a login that brings no token is not answered as an outage")
+			},
+		},
+		{
+			ID: "before-a-request-the-same-holds", Task: 5, Needs: []string{"expired-token-is-not-sent", "refused-refresh-ends-the-session", "outage-does-not-end-the-session"},
+			Title: "A refresh before the request ends as one after a 401: an outage is a 502, a refusal a logout",
+			Why:   "The two ways to a refresh are often two pieces of code, and one of them takes every error for the same.",
+			Ref:   "RFC 6749 §5.2 (invalid_grant)",
+			Takes: twiceExpiredTime,
+			Check: func(t require.TestingT, s *subject.Session) {
+				g := through(s)
+				g.api.Lives(s.Settings.AccessTTL)
+				g.login(t, g.api.NewUser())
+				s.Advance(t, expiredTime(s.Settings))
+				g.api.Always("/refresh", upstream.Fault{Status: http.StatusServiceUnavailable})
+				down(t, g.Get(t, "/profile"), "with an expired token, an outage of the refresh is not answered as one")
+				g.api.Always("/refresh", upstream.Fault{})
+				g.profile(t, "with an expired token, an outage of the refresh ends the session")
+				s.Advance(t, expiredTime(s.Settings))
+				g.api.End()
+				g.ended(t, "with an expired token, a refused refresh does not end the session")
 			},
 		},
 		{
