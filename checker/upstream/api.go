@@ -144,8 +144,8 @@ func (a *API) Skew(ahead time.Duration) { a.set(func() { a.skew = ahead }) }
 // Gives chooses what a refresh gives.
 func (a *API) Gives(r Renewal) { a.set(func() { a.renewal = r }) }
 
-// Slides tells whether each success carries a new access token in
-// X-New-Access-Token.
+// Slides tells whether each answer to an access token, but for a logout, carries a
+// new one in X-New-Access-Token.
 func (a *API) Slides(on bool) { a.set(func() { a.slides = on }) }
 
 // Shapes makes access tokens of another shape: f returns one that was not there
@@ -212,10 +212,8 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request) {
 		a.login(w, r)
 	case "POST /refresh":
 		a.refresh(w, r)
-	case "GET /profile", "HEAD /profile", "POST /orders", "POST /logout":
-		a.door(w, r)
 	default:
-		answer(w, http.StatusNotFound, map[string]any{"msg": "Not Found"})
+		a.door(w, r)
 	}
 }
 
@@ -266,26 +264,29 @@ func (a *API) refresh(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, body)
 }
 
+// door is what an access token opens. Whoever has none does not learn what there is.
 func (a *API) door(w http.ResponseWriter, r *http.Request) {
 	s, refusal := a.who(bearer(r))
 	if refusal != "" {
 		refuse(w, refusal)
 		return
 	}
-	if r.URL.Path == "/logout" {
-		s.ended = true
-		w.WriteHeader(http.StatusNoContent)
-		return
-	}
-	if a.slides {
+	route := r.Method + " " + r.URL.Path
+	if a.slides && route != "POST /logout" {
 		w.Header().Set("X-New-Access-Token", a.issue(s))
 	}
-	if r.Method == http.MethodPost {
+	switch route {
+	case "GET /profile", "HEAD /profile":
+		answer(w, http.StatusOK, map[string]any{"id": a.accounts[s.username].id, "username": s.username})
+	case "POST /orders":
 		n, _ := io.Copy(io.Discard, r.Body)
 		answer(w, http.StatusCreated, map[string]any{"bytes": n})
-		return
+	case "POST /logout":
+		s.ended = true
+		w.WriteHeader(http.StatusNoContent)
+	default:
+		answer(w, http.StatusNotFound, map[string]any{"msg": "Not Found"})
 	}
-	answer(w, http.StatusOK, map[string]any{"id": a.accounts[s.username].id, "username": s.username})
 }
 
 // who returns whose access token that is, or why it is refused.
