@@ -142,6 +142,31 @@ func TestFlagsThatMakeNoSense(t *testing.T) {
 	}
 }
 
+func TestAServerThatLogsInAtAnUpstream(t *testing.T) {
+	l, err := Find("10")
+	require.NoError(t, err)
+	for _, args := range [][]string{
+		{}, {"-upstream", "nonsense"}, {"-upstream", "http://127.0.0.1:9000/"}, {"-upstream", "http://127.0.0.1:9000/api"},
+		{"-upstream", "ftp://127.0.0.1"}, {"-upstream", "http://"}, {"-upstream", "http://me@127.0.0.1:9000"},
+	} {
+		err := serve(t.Context(), l, echoed, append(args, "-addr", "127.0.0.1:0"), io.Discard)
+		require.Error(t, err, "%v", args)
+		assert.NotContains(t, err.Error(), "\n", "%v", args)
+	}
+	assert.Error(t, serve(t.Context(), All()[0], echoed, []string{"-upstream", "http://127.0.0.1:9000"}, io.Discard), "other lessons have none")
+
+	ctx, stop := context.WithCancel(t.Context())
+	var out buffer
+	build := func(c Config) http.Handler {
+		assert.Equal(t, "http://127.0.0.1:9000", c.Upstream)
+		stop()
+		return echoed(c)
+	}
+	require.NoError(t, serve(ctx, l, build, []string{"-addr", "127.0.0.1:0", "-upstream", "http://127.0.0.1:9000"}, &out))
+	assert.Contains(t, out.String(), "/profile")
+	assert.Contains(t, out.String(), "/app/")
+}
+
 // grader listens as the checker does and returns the first connection.
 func grader(t *testing.T, token string, newServer New) (*json.Encoder, *json.Decoder, func()) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,7 +22,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	_ "github.com/labstack/echo-jwt/v4" // only a right case imports it; this keeps it in go.mod
+	_ "github.com/labstack/echo-jwt/v4" // only right cases import these two; this keeps them in go.mod
+	_ "golang.org/x/sync/singleflight"
 
 	"jwtworkshop/checker/grade"
 	"jwtworkshop/checker/proof"
@@ -321,10 +324,28 @@ func listening(t *testing.T, c proof.Case, program string) subject.Subject {
 		s.KeyTTL = shortKey
 		args = append(args, "-key-ttl", s.KeyTTL.String())
 	}
+	if c.Lesson.Upstream {
+		s.Upstream = "http://" + freeAddress(t)
+		args = append(args, "-upstream", s.Upstream)
+	}
 	address := start(t, exec.Command(program, args...))
 	sub, err := subject.URL(subject.Target{URL: address, Settings: s, Patience: patience(), Users: remoteUsers})
 	require.NoError(t, err)
 	return sub
+}
+
+// freeAddress is one at which nobody listened a moment ago, and which no system
+// gives to whoever asks for any port.
+func freeAddress(t *testing.T) string {
+	for range 100 {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20_000+rand.N(10_000)))
+		if err == nil {
+			require.NoError(t, l.Close())
+			return l.Addr().String()
+		}
+	}
+	require.Fail(t, "no port is free")
+	return ""
 }
 
 // leeway is what the suites wait for beyond a lifetime.

@@ -28,6 +28,7 @@ import (
 	"jwtworkshop/checker/grade"
 	"jwtworkshop/checker/subject"
 	"jwtworkshop/checker/suites"
+	"jwtworkshop/checker/upstream"
 	"jwtworkshop/lessons"
 )
 
@@ -604,7 +605,11 @@ func serveSolution(ctx context.Context, t *testing.T, build func(string) (string
 	t.Helper()
 	bin, err := build(b.solution)
 	require.NoError(t, err)
-	server := exec.Command(bin, append([]string{"-addr", "127.0.0.1:0"}, b.flags...)...)
+	flags := append([]string{"-addr", "127.0.0.1:0"}, b.flags...)
+	if l, err := lessons.Find(b.solution); err == nil && l.Upstream {
+		flags = withUpstream(t, flags)
+	}
+	server := exec.Command(bin, flags...)
 	stderr, err := server.StderrPipe()
 	require.NoError(t, err)
 	require.NoError(t, server.Start())
@@ -637,6 +642,27 @@ func serveSolution(ctx context.Context, t *testing.T, build func(string) (string
 		require.Fail(t, "the server does not say where it listens", "%s %q", b.solution, b.flags)
 	}
 	return ""
+}
+
+// withUpstream starts an upstream as make run does and returns the flags of a
+// server that logs in at it. "-upstream-ttl 2s" is for the upstream. A server whose
+// flags name another one gets none.
+func withUpstream(t *testing.T, flags []string) []string {
+	t.Helper()
+	if slices.Contains(flags, "-upstream") {
+		return flags
+	}
+	api := upstream.NewAPI()
+	api.Gives(upstream.Rotated)
+	if at := slices.Index(flags, "-upstream-ttl"); at >= 0 {
+		life, err := time.ParseDuration(flags[at+1])
+		require.NoError(t, err)
+		api.Lives(life)
+		flags = slices.Delete(flags, at, at+2)
+	}
+	require.NoError(t, api.Open(&lessons.Settings{}))
+	t.Cleanup(api.Close)
+	return append(flags, "-upstream", api.URL())
 }
 
 // runConsole carries out the block's commands in one bash and returns the lines

@@ -292,8 +292,9 @@ func (s *Session) Do(t require.TestingT, r probe.Request) *Answer {
 // remotePatience is how long a server at a URL may take for one answer.
 const remotePatience = 10 * time.Second
 
-func (s *Session) send(r probe.Request) (*probe.Exchange, error) {
-	ctx := s.ctx
+func (s *Session) send(r probe.Request) (*probe.Exchange, error) { return s.sendIn(s.ctx, r) }
+
+func (s *Session) sendIn(ctx context.Context, r probe.Request) (*probe.Exchange, error) {
 	if s.target != nil {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, remotePatience)
@@ -326,6 +327,53 @@ func (s *Session) Together(t require.TestingT, requests []probe.Request) []*Answ
 	}
 	return answers
 }
+
+// A Pending is a request that was sent and whose answer nobody has asked for yet.
+type Pending struct {
+	session  *Session
+	exchange *probe.Exchange
+	err      error
+	answered chan struct{}
+	cancel   context.CancelFunc
+}
+
+// Begin sends a request and does not wait for the answer.
+func (s *Session) Begin(r probe.Request) *Pending {
+	ctx, cancel := context.WithCancel(s.ctx)
+	p := &Pending{session: s, answered: make(chan struct{}), cancel: cancel}
+	go func() {
+		defer close(p.answered)
+		p.exchange, p.err = s.sendIn(ctx, r)
+	}()
+	return p
+}
+
+// Cancel hangs up, as a person does who has waited long enough. No answer is to
+// be asked for afterwards.
+func (p *Pending) Cancel() { p.cancel() }
+
+// Within waits so long at most and tells whether the answer is there.
+func (p *Pending) Within(limit time.Duration) bool {
+	select {
+	case <-p.answered:
+		return true
+	case <-time.After(limit):
+		return false
+	}
+}
+
+// Answer waits for the answer. No answer is a failure.
+func (p *Pending) Answer(t require.TestingT) *Answer {
+	<-p.answered
+	p.cancel()
+	if p.err != nil {
+		p.session.noAnswer(t, p.exchange, p.err)
+	}
+	return &Answer{Exchange: p.exchange}
+}
+
+// Context ends when the step's time is up.
+func (s *Session) Context() context.Context { return s.ctx }
 
 // noAnswer finds out why no answer came. A handler that panics has answered
 // wrongly; a server that hangs or dies cannot be graded.

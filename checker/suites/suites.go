@@ -8,6 +8,7 @@ import (
 
 	"jwtworkshop/checker/grade"
 	"jwtworkshop/checker/subject"
+	"jwtworkshop/checker/upstream"
 	"jwtworkshop/lessons"
 )
 
@@ -35,6 +36,8 @@ func chapters() []chapter {
 		{lesson: "08-sliding", steps: sliding()},
 		// Tokens travel otherwise: it asks the gravest questions again by itself.
 		{lesson: "09-cookies", steps: cookies(), alone: true, keeps: []string{"01-login"}, drops: []string{canLogin}},
+		// It talks to an API of ours.
+		{lesson: "10-client", steps: client(), alone: true, beside: func() subject.Companion { return upstream.NewAPI() }},
 		{lesson: "12-keys", steps: signingKeys(), drops: forgedWithTheSecret},
 	}
 }
