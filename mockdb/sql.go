@@ -62,6 +62,10 @@ type SQLOptions struct {
 	People []User
 }
 
+// SQLFolder is how the name of a temporary folder begins that holds a fresh
+// database.
+const SQLFolder = "workshop-db-"
+
 // OpenSQL opens a database that speaks SQL. Its errors are of one line.
 type OpenSQL func(SQLOptions) (SQL, error)
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -34,11 +35,29 @@ type Session struct {
 	release func()        // gives the server back; nil where nobody waits for it
 	stuckAt func() string // where a server that hangs stands; nil where nobody knows
 
+	group    *group        // the servers of one database
+	database string        // where it is; "" where there is no real one
+	east     time.Duration // by how much the server's zone is ahead of UTC
+
+	mu      sync.Mutex
+	users   int      // how many of the target's were given out
+	secrets []string // what no answer may hold
+}
+
+// A group is servers that share a database and a clock. It is one, unless a step
+// asks for another.
+type group struct {
 	mu       sync.Mutex
 	now      time.Time
 	advanced time.Duration
-	users    int      // how many of the target's were given out
-	secrets  []string // what no answer may hold
+	servers  []*Session
+}
+
+// all is the servers of a session's group, the first one first.
+func (s *Session) all() []*Session {
+	s.group.mu.Lock()
+	defer s.group.mu.Unlock()
+	return slices.Clone(s.group.servers)
 }
 
 // A User can log in.
@@ -62,10 +81,15 @@ func (s *Session) NewUser(t require.TestingT) User {
 		s.users++
 		return s.target.Users[s.users-1]
 	}
-	names := []string{"ada", "grace", "alan", "radia", "linus", "katherine", "margaret", "barbara"}
-	name := names[number(int64(len(names)))] + "-" + strings.ToLower(rand.Text()[:5])
-	return s.AddUser(t, name, "pw-"+rand.Text()[:16])
+	return s.AddUser(t, someName(), somePassword())
 }
+
+func someName() string {
+	names := []string{"ada", "grace", "alan", "radia", "linus", "katherine", "margaret", "barbara"}
+	return names[number(int64(len(names)))] + "-" + strings.ToLower(rand.Text()[:5])
+}
+
+func somePassword() string { return "pw-" + rand.Text()[:16] }
 
 func people(n int) string {
 	if n == 1 {
@@ -93,7 +117,10 @@ func (s *Session) NeedsDeletion() {
 
 // DeleteUser removes a user from the server's database.
 func (s *Session) DeleteUser(t require.TestingT, u User) {
-	s.command("a deleted user", lessons.Command{Op: lessons.OpDeleteUser, Username: u.Username})
+	r := s.command("a deleted user", lessons.Command{Op: lessons.OpDeleteUser, Username: u.Username})
+	if r.Kept != "" {
+		s.Fail(t, "a row of the table users cannot be deleted: rows of yours refer to it and stay", "DELETE FROM users WHERE username = …", r.Kept)
+	}
 }
 
 // Visits is how many dashboards were shown so far.
@@ -121,12 +148,13 @@ func (s *Session) Now() time.Time {
 	if s.target != nil {
 		return time.Now()
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.now
+	s.group.mu.Lock()
+	defer s.group.mu.Unlock()
+	return s.group.now
 }
 
-// Advance lets time pass on the server's clock; at a URL it really does.
+// Advance lets time pass on the server's clock; at a URL it really does. On further
+// servers that share its database it passes, too.
 func (s *Session) Advance(t require.TestingT, by time.Duration) {
 	if s.target != nil {
 		select {
@@ -135,31 +163,42 @@ func (s *Session) Advance(t require.TestingT, by time.Duration) {
 			panic(s.ctx.Err())
 		}
 	} else {
-		s.command("", lessons.Command{Op: lessons.OpAdvance, By: by})
+		for _, one := range s.all() {
+			one.command("", lessons.Command{Op: lessons.OpAdvance, By: by, East: one.east})
+		}
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.now = s.now.Add(by)
-	s.advanced += by
+	s.group.mu.Lock()
+	defer s.group.mu.Unlock()
+	s.group.now = s.group.now.Add(by)
+	s.group.advanced += by
 }
 
 // Advanced is how much time the step has let pass.
 func (s *Session) Advanced() time.Duration {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.advanced
+	s.group.mu.Lock()
+	defer s.group.mu.Unlock()
+	return s.group.advanced
 }
 
-// Log returns the exchanges so far.
-func (s *Session) Log() []*probe.Exchange { return s.client.Log() }
+// Log returns the exchanges so far, those with a further server after all others.
+func (s *Session) Log() []*probe.Exchange {
+	var log []*probe.Exchange
+	for _, one := range s.all() {
+		log = append(log, one.client.Log()...)
+	}
+	return log
+}
 
 // Printed is what the server's program printed since it was last asked, "" where
 // nobody knows.
 func (s *Session) Printed() string {
-	if s.output == nil {
-		return ""
+	printed := ""
+	for _, one := range s.all() {
+		if one.output != nil {
+			printed += one.output()
+		}
 	}
-	return s.output()
+	return printed
 }
 
 // Accompany gives the session a companion, which ends with it.
@@ -173,7 +212,12 @@ func (s *Session) Beside() Companion { return s.beside }
 
 // End drops the connections and lets the server go.
 func (s *Session) End() {
-	s.client.Close()
+	for i, one := range s.all() {
+		one.client.Close()
+		if i > 0 {
+			one.bench.do(s.ctx, lessons.Command{Op: lessons.OpClose})
+		}
+	}
 	if s.beside != nil {
 		s.beside.Close()
 	}

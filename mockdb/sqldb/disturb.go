@@ -103,7 +103,7 @@ func sqliteFault(f mockdb.Fault) error { return sqliteFaults()[f] }
 
 // sqliteFaults provokes each error once.
 var sqliteFaults = sync.OnceValue(func() map[mockdb.Fault]error {
-	folder, err := os.MkdirTemp("", "workshop-db-")
+	folder, err := os.MkdirTemp("", mockdb.SQLFolder)
 	if err != nil {
 		panic(err)
 	}

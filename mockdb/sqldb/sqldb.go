@@ -113,14 +113,16 @@ func newDatabase(source string, to driver.Connector, d dialect) *database {
 func connectSQLite(o mockdb.SQLOptions) (*database, error) {
 	file := strings.TrimPrefix(o.Source, "sqlite:")
 	var remove func() error
-	options := url.Values{"_pragma": {
-		"busy_timeout(5000)",  // who finds the lock taken waits so many milliseconds for it
-		"journal_mode(WAL)",   // readers and the one writer do not wait for each other
-		"synchronous(NORMAL)", // enough with a WAL: a crash of the program loses nothing
-		"foreign_keys(ON)",    // SQLite ignores REFERENCES unless it is told not to
-	}}
+	options := url.Values{
+		"_pragma": {
+			"busy_timeout(5000)",  // who finds the lock taken waits so many milliseconds for it
+			"foreign_keys(ON)",    // SQLite ignores REFERENCES unless it is told not to
+			"synchronous(NORMAL)", // enough with a WAL: a crash of the program loses nothing
+		},
+		"_journal_mode": {"WAL"}, // readers and the one writer do not wait for each other
+	}
 	if o.Fresh {
-		folder, err := os.MkdirTemp("", "workshop-db-")
+		folder, err := os.MkdirTemp("", mockdb.SQLFolder)
 		if err != nil {
 			return nil, err
 		}
