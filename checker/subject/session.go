@@ -324,9 +324,24 @@ func (s *Session) send(r probe.Request) (*probe.Exchange, error) {
 	return s.client.Do(ctx, r, s.Now())
 }
 
+// An At is a request and the server that it is for.
+type At struct {
+	Server  *Session
+	Request probe.Request
+}
+
 // Together sends requests at the same time and returns their answers in the
 // order of the requests.
 func (s *Session) Together(t require.TestingT, requests []probe.Request) []*Answer {
+	var here []At
+	for _, r := range requests {
+		here = append(here, At{s, r})
+	}
+	return s.Everywhere(t, here)
+}
+
+// Everywhere is Together at several servers.
+func (s *Session) Everywhere(t require.TestingT, requests []At) []*Answer {
 	answers := make([]*Answer, len(requests))
 	errs := make([]error, len(requests))
 	start := make(chan struct{})
@@ -335,7 +350,7 @@ func (s *Session) Together(t require.TestingT, requests []probe.Request) []*Answ
 		wg.Go(func() {
 			<-start
 			var e *probe.Exchange
-			e, errs[i] = s.send(r)
+			e, errs[i] = r.Server.send(r.Request)
 			answers[i] = &Answer{Exchange: e}
 		})
 	}
@@ -343,7 +358,7 @@ func (s *Session) Together(t require.TestingT, requests []probe.Request) []*Answ
 	wg.Wait()
 	for i, err := range errs {
 		if err != nil {
-			s.noAnswer(t, answers[i].Exchange, err)
+			requests[i].Server.noAnswer(t, answers[i].Exchange, err)
 		}
 	}
 	return answers

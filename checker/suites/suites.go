@@ -32,6 +32,7 @@ func chapters() []chapter {
 		{lesson: "08-sliding", steps: sliding()},
 		// Tokens travel otherwise: it asks the gravest questions again by itself.
 		{lesson: "09-cookies", steps: cookies(), alone: true},
+		{lesson: "13-database", steps: database()},
 	}
 }
 
