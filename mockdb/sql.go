@@ -77,7 +77,7 @@ type Table struct {
 
 // A Disturbance is what can happen to a database.
 type Disturbance struct {
-	Slow  bool  // each statement takes a moment longer
+	Slow  bool  // each statement that only reads takes a moment longer
 	Fault Fault // what statements end with
 	After int   // how many of them go well before that
 }

@@ -39,6 +39,10 @@ import (
 // openTime is how long a database may take to answer for the first time.
 const openTime = 5 * time.Second
 
+// maxConns bounds how many of a server's statements are under way at once. A
+// PostgreSQL takes 100 connections unless it is told otherwise.
+const maxConns = 24
+
 // A database is one that is open. What the server does goes through the
 // disturber, what the grader does past it.
 type database struct {
@@ -102,10 +106,9 @@ func connect(o mockdb.SQLOptions) (*database, error) {
 func newDatabase(source string, to driver.Connector, d dialect) *database {
 	db := &database{source: source, dialect: d, disturber: &disturber{fault: d.fault}}
 	db.server = sql.OpenDB(connector{to, db.disturber})
-	// Opening a connection costs more than keeping it. Of those that wait for a
-	// disk or a lock there may be more.
-	db.server.SetMaxIdleConns(8)
-	db.server.SetMaxOpenConns(32)
+	// Opening a connection costs more than keeping it.
+	db.server.SetMaxOpenConns(maxConns)
+	db.server.SetMaxIdleConns(maxConns)
 	db.grader = sql.OpenDB(to)
 	return db
 }
