@@ -31,7 +31,7 @@ var sqlWords = []string{
 
 // oddWords are no SQL, and no name of anybody's.
 var oddWords = []string{
-	"cosmo\x00", "\x00", "\u0000cosmo", "cosmo\u200b", "\ufeffcosmo", "ＣＯＳＭＯ", "\U0001F680", "\u202e", "\n", strings.Repeat("x", 1<<16), "%", "cosm_", "c*",
+	"cosmo\x00", "\x00", "\u0000cosmo", "cosmo\u200b", "\ufeffcosmo", "ＣＯＳＭＯ", "\U0001F680", "\u202e", "\n", strings.Repeat("x", 1<<16), "%", "_", "*", "?",
 }
 
 // noLogin wants no login, and no fault either.
@@ -236,7 +236,7 @@ func database() []grade.Step {
 			},
 		},
 		{
-			ID: "two-servers-share-sessions", Task: 2, Needs: []string{"newcomer-can-log-in"},
+			ID: "two-servers-share-sessions", Task: 2, Needs: []string{"sessions-survive-a-restart"},
 			Title: "Two servers on one database take each other's tokens",
 			Why:   "Behind a load balancer each request may come to another process. A session that one of them keeps for itself is there every other time.",
 			Ref:   "The Twelve-Factor App, VI. Processes (sticky sessions are a violation)",
@@ -318,7 +318,7 @@ func database() []grade.Step {
 			},
 		},
 		{
-			ID: "database-holds-no-token", Task: 3, Needs: []string{"newcomer-can-log-in"},
+			ID: "database-holds-no-token", Task: 3, Needs: []string{"sessions-survive-a-restart"},
 			Title: "In no table is there a token or a password that could be used",
 			Why:   "A backup goes to more places than its database: whoever reads one would be logged in as everybody.",
 			Ref:   "OWASP ASVS 5.0 §11.4 (hashing), OWASP Cryptographic Storage Cheat Sheet",
@@ -413,7 +413,7 @@ func database() []grade.Step {
 			},
 		},
 		{
-			ID: "lock-is-waited-for", Task: 4, Needs: []string{"newcomer-can-log-in"},
+			ID: "lock-is-waited-for", Task: 4, Needs: []string{"sessions-survive-a-restart"},
 			Title: "While somebody else writes, a request waits and then succeeds",
 			Why:   "SQLite has one writer at a time. Who reads first and wants to write later in one transaction is turned away at once when somebody has written in between, however long he is ready to wait.",
 			Ref:   "SQLite, Transactions (read transactions versus write transactions: SQLITE_BUSY_SNAPSHOT)",
@@ -430,32 +430,34 @@ func database() []grade.Step {
 			},
 		},
 		{
-			ID: "failing-database-is-a-5xx", Task: 5, Needs: []string{"newcomer-can-log-in"},
+			ID: "failing-database-is-a-5xx", Task: 5, Needs: []string{"sessions-survive-a-restart"},
 			Title: "While the database fails, the answer is a 5xx, and afterwards all is as before",
 			Why:   "\"Your token is not valid\" is a statement about the token. A client believes it, throws the token away, and an outage of a minute has logged everybody out.",
 			Ref:   "RFC 9110 §15.6 (server error 5xx), RFC 6750 §3.1 (invalid_token)",
 			Check: func(t require.TestingT, s *subject.Session) {
-				u := s.Newcomer(t)
+				u, second := s.Newcomer(t), s.Newcomer(t)
 				tokens := s.LoginBoth(t, u)
-				opens(t, s, tokens.Access)
 				for _, fault := range faults {
-					s.Disturb(t, mockdb.Disturbance{Fault: fault})
+					out, everywhere := s.LoginBoth(t, u), s.LoginBoth(t, second)
+					opens(t, s, tokens.Access)
 					asked := []probe.Request{
 						subject.Request(http.MethodPost, "/refresh", subject.Bearer(tokens.Refresh)),
-						subject.Request(http.MethodPost, "/logout", subject.Bearer(tokens.Access)),
-						subject.Request(http.MethodPost, "/logout-all", subject.Bearer(tokens.Access)),
+						subject.Request(http.MethodPost, "/logout", subject.Bearer(out.Access)),
+						subject.Request(http.MethodPost, "/logout-all", subject.Bearer(everywhere.Access)),
 					}
 					if fault == mockdb.Gone { // who reads meets neither a lock nor a full disk
 						asked = append(asked, subject.Request(http.MethodGet, "/profile", subject.Bearer(tokens.Access)), subject.Request(http.MethodPost, "/login", u.Credentials()))
 					}
+					s.Disturb(t, mockdb.Disturbance{Fault: fault})
 					for _, r := range asked {
 						if a := s.Do(t, r); a.Status < 500 {
 							s.Fail(t, fmt.Sprintf("%s %s is answered as if the database were well, which is %s", r.Method, r.Path, fault), "500 or 503", a.Summary())
 						}
 					}
 					s.Disturb(t, mockdb.Disturbance{})
-					opens(t, s, tokens.Access)
-					tokens = rotated(t, s, tokens)
+					tokens = alive(t, s, tokens)
+					logsOut(t, s, "/logout", out.Access, "a logout is refused once the database is back")
+					gone(t, s, out, "that was logged out once the database was back")
 				}
 				s.LoginBoth(t, u)
 			},
@@ -475,13 +477,8 @@ func database() []grade.Step {
 						s.Disturb(t, mockdb.Disturbance{})
 						how := fmt.Sprintf("where the database is %s after %d statements of a refresh", fault, well)
 						if a.Status == http.StatusOK {
-							got := subject.Tokens{User: u, Access: forged(a.Text("access_token"), "what /refresh gave "+how), Refresh: forged(a.Text("refresh_token"), "what /refresh gave "+how)}
+							alive(t, s, subject.Tokens{User: u, Access: forged(a.Text("access_token"), "what /refresh gave "+how), Refresh: forged(a.Text("refresh_token"), "what /refresh gave "+how)})
 							noRefresh(t, s, "the old refresh token is alive as well as the new one "+how, subject.Bearer(tokens.Refresh))
-							tokens = s.LoginBoth(t, u)
-							alive(t, s, rotated(t, s, tokens))
-							if got.Refresh.Raw == "" {
-								s.Fail(t, "/refresh gave no refresh token "+how, "a pair, or a 5xx", a.Summary())
-							}
 							break
 						}
 						if a.Status < 500 {
@@ -492,8 +489,7 @@ func database() []grade.Step {
 						}
 						again := s.Post(t, "/refresh", subject.Bearer(tokens.Refresh)).
 							Is(t, http.StatusOK, "a refresh token is lost "+how)
-						fresh := subject.Tokens{User: u, Access: forged(again.Text("access_token"), "the access token of the second try"), Refresh: forged(again.Text("refresh_token"), "the refresh token of the second try")}
-						alive(t, s, fresh)
+						alive(t, s, subject.Tokens{User: u, Access: forged(again.Text("access_token"), "the access token of the second try"), Refresh: forged(again.Text("refresh_token"), "the refresh token of the second try")})
 					}
 				}
 			},
@@ -530,7 +526,7 @@ func database() []grade.Step {
 			},
 		},
 		{
-			ID: "expiry-holds-in-every-time-zone", Task: 6, Needs: []string{"newcomer-can-log-in"},
+			ID: "expiry-holds-in-every-time-zone", Task: 6, Needs: []string{"two-servers-share-sessions"},
 			Title: "A moment is the same moment in every time zone, and when summer time ends",
 			Why:   "\"2026-10-25 02:30\" is before \"2026-10-25 02:10\" for whoever compares the words, and in a night in October that can be wrong. Two servers need not even be in one zone.",
 			Ref:   "RFC 3339 §5.1 (ordering: only in the same time zone), RFC 7519 §2 (NumericDate)",
@@ -569,7 +565,7 @@ func database() []grade.Step {
 			},
 		},
 		{
-			ID: "expired-rows-are-pruned", Task: 6, Needs: []string{"newcomer-can-log-in"},
+			ID: "expired-rows-are-pruned", Task: 6, Needs: []string{"sessions-survive-a-restart"},
 			Title: "What has expired is forgotten: the tables do not grow for ever",
 			Why:   "A row for each login and each refresh is millions a year, in each query and each backup.",
 			Ref:   "OWASP ASVS 5.0 §14.2.7 (outdated data is deleted)",
@@ -587,13 +583,10 @@ func database() []grade.Step {
 					return stored(s.Tables(t)).rows()
 				}
 				first := busy()
-				if first == 0 {
-					s.Fail(t, "a day with logins leaves nothing in any table", "rows of yours", "none")
-				}
 				s.Advance(t, ended(s.Settings))
 				busy()
 				s.Advance(t, ended(s.Settings))
-				if third := busy(); third >= 2*first {
+				if third := busy(); third > first*3/2 {
 					s.Fail(t, "rows of sessions that ended long ago are still there after many a login", fmt.Sprintf("about %d rows", first), fmt.Sprintf("%d", third))
 				}
 				alive(t, s, s.LoginBoth(t, u))
