@@ -63,6 +63,12 @@ func (d *disturber) before(statement string) error {
 	return d.fault(d.now.Fault)
 }
 
+func (d *disturber) isGone() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.now.Fault == mockdb.Gone
+}
+
 // after is asked after each statement. Where the database is slow, others come in
 // between a look and what follows it. What writes is not made slower: it keeps
 // others waiting by itself.
@@ -185,6 +191,25 @@ type full = fullConn
 type conn struct {
 	full
 	*disturber
+	dead bool // the database went away while it was in use
+}
+
+// before fails where the database does. A connection to one that is gone is not
+// used again, and what was begun on it ends with it.
+func (c *conn) before(statement string) error {
+	err := c.disturber.before(statement)
+	if err != nil && c.isGone() {
+		c.dead = true
+	}
+	return err
+}
+
+// IsValid tells whether the connection may be used again.
+func (c *conn) IsValid() bool {
+	if v, ok := c.full.(driver.Validator); ok && !v.IsValid() {
+		return false
+	}
+	return !c.dead
 }
 
 func (c *conn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
