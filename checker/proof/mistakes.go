@@ -131,4 +131,11 @@ var Mistakes = map[int]Mistake{
 	120: {Text: "The CSRF value survives a new login."},
 	121: {Text: "Any origin is allowed to send cookies and read the answer."},
 	122: {Text: "The refresh cookie goes along everywhere."},
+	172: {Text: "A refresh token can be read in the database."},
+	173: {Text: "What a client sends becomes a part of an SQL statement, or a pattern."},
+	174: {Text: "Sessions, or what ended them, are lost on a restart, or known to one server only."},
+	175: {Text: "Rotation is not atomic for all servers of a database."},
+	176: {Text: "Moments are compared as words of different time zones."},
+	177: {Text: "Somebody else's write reaches the client as an error."},
+	178: {Text: "Expired rows are never deleted, or used tokens before their time."},
 }

@@ -299,6 +299,7 @@ func listening(t *testing.T, c proof.Case, program string) subject.Subject {
 	s.AccessTTL, s.RefreshTTL = shortAccess, shortRefresh
 	cmd := exec.Command(program, "-addr", "127.0.0.1:0", "-secret", string(s.Secret), "-issuer", s.Issuer, "-audience", s.Audience,
 		"-access-ttl", s.AccessTTL.String(), "-refresh-ttl", s.RefreshTTL.String())
+	cmd.Dir = t.TempDir() // where it may leave files
 	stderr, err := cmd.StderrPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
