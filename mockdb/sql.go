@@ -29,7 +29,8 @@ type SQL interface {
 	// there is none, and [ErrReferenced].
 	DeleteUser(username string) error
 
-	// Tables are all that the server has created, with their rows.
+	// Tables are all that the server has created, with their rows: tables, and
+	// columns that it has added to users.
 	Tables() ([]Table, error)
 
 	// Disturb has the server's statements fail or take longer from now on; the

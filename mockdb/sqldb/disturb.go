@@ -81,8 +81,8 @@ func (d *disturber) after(statement string) {
 	}
 }
 
-// aMoment is long enough for others to come in between.
-func aMoment() { time.Sleep(time.Millisecond) }
+// aMoment is long enough for others to come in between, from another process, too.
+func aMoment() { time.Sleep(2 * time.Millisecond) }
 
 // The statements that begin and end a transaction.
 const (

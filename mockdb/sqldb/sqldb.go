@@ -24,6 +24,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -136,15 +137,14 @@ func connectSQLite(o mockdb.SQLOptions) (*database, error) {
 	if file == "" {
 		return nil, errors.New("the database has no name: a file, or postgres://…")
 	}
-	d := sqliteDialect
-	if wal, err := os.Stat(file); err == nil && wal.IsDir() {
+	if there, err := os.Stat(file); err == nil && there.IsDir() {
 		return nil, fmt.Errorf("cannot use the database %s: it is a folder", file)
 	}
 	to, err := sqliteConnector(file, options)
 	if err != nil {
 		return nil, err
 	}
-	db := newDatabase(file, to, d)
+	db := newDatabase(file, to, sqliteDialect)
 	db.remove = remove
 	return db, nil
 }
@@ -213,7 +213,7 @@ var sqliteDialect = dialect{
 		username      TEXT NOT NULL UNIQUE,
 		password_hash TEXT NOT NULL
 	)`,
-	tables: `SELECT name FROM sqlite_master WHERE type = 'table' AND name <> 'users' AND name NOT LIKE 'sqlite\_%' ESCAPE '\' ORDER BY name`,
+	tables: `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\_%' ESCAPE '\' ORDER BY name`,
 	lock: func(ctx context.Context, conn *sql.Conn, _ []string) error {
 		_, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE")
 		return err
@@ -228,7 +228,7 @@ var postgresDialect = dialect{
 		password_hash TEXT NOT NULL
 	)`,
 	follow: `SELECT setval(pg_get_serial_sequence('users', 'id'), (SELECT max(id) FROM users))`,
-	tables: `SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema() AND table_type = 'BASE TABLE' AND table_name <> 'users' ORDER BY table_name`,
+	tables: `SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema() AND table_type = 'BASE TABLE' ORDER BY table_name`,
 	lock: func(ctx context.Context, conn *sql.Conn, tables []string) error {
 		if _, err := conn.ExecContext(ctx, "BEGIN"); err != nil || len(tables) == 0 {
 			return err
@@ -327,43 +327,57 @@ func (d *database) Tables() ([]mockdb.Table, error) {
 	}
 	var tables []mockdb.Table
 	for _, name := range names {
-		table := mockdb.Table{Name: strings.Trim(name, `"`)}
-		rows, err := d.grader.QueryContext(ctx, "SELECT * FROM "+name)
+		table, err := d.table(ctx, name)
 		if err != nil {
 			return nil, err
 		}
-		columns, err := rows.Columns()
-		if err != nil {
-			return nil, errors.Join(err, rows.Close())
+		if table != nil {
+			tables = append(tables, *table)
 		}
-		for rows.Next() {
-			cells := make([]any, len(columns))
-			into := make([]any, len(columns))
-			for i := range cells {
-				into[i] = &cells[i]
-			}
-			if err := rows.Scan(into...); err != nil {
-				return nil, errors.Join(err, rows.Close())
-			}
-			var row [][]byte
-			for _, c := range cells {
-				switch c := c.(type) {
-				case nil:
-					row = append(row, nil)
-				case []byte:
-					row = append(row, c)
-				default:
-					row = append(row, fmt.Append(nil, c))
-				}
-			}
-			table.Rows = append(table.Rows, row)
-		}
-		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-			return nil, err
-		}
-		tables = append(tables, table)
 	}
 	return tables, nil
+}
+
+// given are the columns of the table users that the server has not made.
+var given = []string{"id", "username", "password_hash"}
+
+// table returns a table, without what is given; nil if nothing is left of it.
+func (d *database) table(ctx context.Context, quoted string) (*mockdb.Table, error) {
+	rows, err := d.grader.QueryContext(ctx, "SELECT * FROM "+quoted)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	columns, err := rows.Columns()
+	if err != nil {
+		return nil, err
+	}
+	table := &mockdb.Table{Name: strings.Trim(quoted, `"`)}
+	ours := func(column string) bool { return table.Name == "users" && slices.Contains(given, column) }
+	if !slices.ContainsFunc(columns, func(c string) bool { return !ours(c) }) {
+		return nil, nil
+	}
+	for rows.Next() {
+		cells, into := make([]any, len(columns)), make([]any, len(columns))
+		for i := range cells {
+			into[i] = &cells[i]
+		}
+		if err := rows.Scan(into...); err != nil {
+			return nil, err
+		}
+		var row [][]byte
+		for i, c := range cells {
+			switch raw, isBytes := c.([]byte); {
+			case ours(columns[i]):
+			case c == nil || isBytes:
+				row = append(row, raw)
+			default:
+				row = append(row, fmt.Append(nil, c))
+			}
+		}
+		table.Rows = append(table.Rows, row)
+	}
+	return table, rows.Err()
 }
 
 // lockTime bounds how long a lock is held for a statement that never comes.
