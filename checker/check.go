@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"strings"
 	"sync"
 
 	"jwtworkshop/checker/grade"
@@ -28,10 +29,15 @@ type checkCommand struct {
 	Lesson   string `arg:"" optional:"" help:"5, 05 or 05-refresh, or all. Unless given: the first that is not done."`
 	Solution bool   `help:"Grade the reference solution instead of yours."`
 	Step     string `placeholder:"ID" help:"Only this step and those that it needs."`
+	DB       string `name:"db" placeholder:"URL" help:"Lesson 13: on this PostgreSQL, postgres://…, in schemas of the checker's own."`
 	output
 }
 
 func (c *checkCommand) Run(d *desk) error {
+	if c.DB != "" && !strings.HasPrefix(c.DB, "postgres://") && !strings.HasPrefix(c.DB, "postgresql://") {
+		return fmt.Errorf("--db wants postgres://user@host/name; without it lesson 13 is graded on SQLite")
+	}
+	d.database = c.DB
 	var chosen []lessons.Lesson
 	if c.Lesson == "all" {
 		chosen = lessons.All()
@@ -150,6 +156,9 @@ func (d *desk) grade(l lessons.Lesson, solution bool, overlap int, o grade.Optio
 		return v, err
 	} else {
 		sub := subject.Program(program, overlap)
+		if d.database != "" {
+			sub = subject.OnDatabase(sub, d.database)
+		}
 		defer sub.Close()
 		v = grade.Run(d.ctx, suites.For(l), sub, o)
 	}

@@ -48,6 +48,8 @@ type desk struct {
 	ctx  context.Context
 	book *workbook.Workbook
 	out  io.Writer
+
+	database string // where lesson 13 is graded; "" is SQLite
 }
 
 // exit is an exit code for which everything has been said.

@@ -4,6 +4,7 @@
 package lessons
 
 import (
+	"database/sql"
 	"embed"
 	"errors"
 	"fmt"
@@ -26,6 +27,7 @@ type New func(Config) http.Handler
 // flag and no other clock.
 type Config struct {
 	DB  *mockdb.DB       // the users, and from lesson 06 on their sessions
+	SQL *sql.DB          // lesson 13: a real database with the table users, see package sqldb; DB only checks passwords there
 	Now func() time.Time // the clock; time.Now is not yours to call
 
 	Secret   []byte // signs the tokens; at least 32 bytes (RFC 7518 §3.2)
@@ -134,6 +136,9 @@ func All() []Lesson {
 		{ID: "12-keys", Title: "Keys", Minutes: 50, Base: "06-rotation",
 			Aim:  "sign with a private key, publish the public one, and replace the pair every day without logging anybody out",
 			Edit: []string{"keys.go", "token.go"}, Keys: true},
+		{ID: "13-database", Title: "A real database", Minutes: 60, Base: "06-rotation",
+			Aim:  "keep users and sessions in a database, on as many servers as you like",
+			Edit: []string{"store.go", "login.go", "token.go", "protect.go", "refresh.go", "logout.go"}},
 	}
 }
 

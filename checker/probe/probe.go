@@ -85,6 +85,13 @@ func NewClient(network, addr, base string) *Client {
 	return c
 }
 
+// Called has the server called by that URL, where it is one of several; it is
+// reached as before.
+func (c *Client) Called(base string) *Client {
+	c.base = base
+	return c
+}
+
 // Close drops idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 

@@ -154,4 +154,11 @@ var Mistakes = map[int]Mistake{
 	166: {Text: "The private half of a key is published."},
 	167: {Text: "Every token is verified with one and the same key of the set."},
 	168: {Text: "A rotation breaks tokens that are still alive."},
+	172: {Text: "A refresh token can be read in the database."},
+	173: {Text: "What a client sends becomes a part of an SQL statement, or a pattern."},
+	174: {Text: "Sessions, or what ended them, are lost on a restart, or known to one server only."},
+	175: {Text: "Rotation is not atomic for all servers of a database."},
+	176: {Text: "Moments are compared as words of different time zones."},
+	177: {Text: "Somebody else's write reaches the client as an error."},
+	178: {Text: "Expired rows are never deleted, or used tokens before their time."},
 }

@@ -328,7 +328,9 @@ func listening(t *testing.T, c proof.Case, program string) subject.Subject {
 		s.Upstream = "http://" + freeAddress(t)
 		args = append(args, "-upstream", s.Upstream)
 	}
-	address := start(t, exec.Command(program, args...))
+	cmd := exec.Command(program, args...)
+	cmd.Dir = t.TempDir() // where it may leave files
+	address := start(t, cmd)
 	sub, err := subject.URL(subject.Target{URL: address, Settings: s, Patience: patience(), Users: remoteUsers})
 	require.NoError(t, err)
 	return sub

@@ -24,7 +24,7 @@ func FuzzBrowserKeepsCookies(f *testing.F) {
 		if !strings.HasPrefix(asked, "/") || !strings.HasPrefix(next, "/") {
 			t.Skip("a step asks for paths")
 		}
-		s := &Session{now: time.Unix(2e9, 0), client: probe.NewClient("tcp", "127.0.0.1:1", "")}
+		s := &Session{group: &group{now: time.Unix(2e9, 0)}, client: probe.NewClient("tcp", "127.0.0.1:1", "")}
 		b := s.Browser()
 		b.keep(&Answer{Exchange: &probe.Exchange{Request: probe.Request{Method: "GET", Path: asked}, ReplyHeader: http.Header{"Set-Cookie": {line}}}})
 		r := b.Request(http.MethodPost, next)

@@ -37,11 +37,29 @@ type Session struct {
 
 	before []*probe.Exchange // with the servers that this one has replaced
 
+	group    *group        // the servers of one database
+	database string        // where it is; "" where there is no real one
+	east     time.Duration // by how much the server's zone is ahead of UTC
+
+	mu      sync.Mutex
+	users   int      // how many of the target's were given out
+	secrets []string // what no answer may hold
+}
+
+// A group is servers that share a database and a clock. It is one, unless a step
+// asks for another.
+type group struct {
 	mu       sync.Mutex
 	now      time.Time
 	advanced time.Duration
-	users    int      // how many of the target's were given out
-	secrets  []string // what no answer may hold
+	servers  []*Session
+}
+
+// all is the servers of a session's group, the first one first.
+func (s *Session) all() []*Session {
+	s.group.mu.Lock()
+	defer s.group.mu.Unlock()
+	return slices.Clone(s.group.servers)
 }
 
 // A User can log in.
@@ -65,10 +83,15 @@ func (s *Session) NewUser(t require.TestingT) User {
 		s.users++
 		return s.target.Users[s.users-1]
 	}
-	names := []string{"ada", "grace", "alan", "radia", "linus", "katherine", "margaret", "barbara"}
-	name := names[number(int64(len(names)))] + "-" + strings.ToLower(rand.Text()[:5])
-	return s.AddUser(t, name, "pw-"+rand.Text()[:16])
+	return s.AddUser(t, someName(), somePassword())
 }
+
+func someName() string {
+	names := []string{"ada", "grace", "alan", "radia", "linus", "katherine", "margaret", "barbara"}
+	return names[number(int64(len(names)))] + "-" + strings.ToLower(rand.Text()[:5])
+}
+
+func somePassword() string { return "pw-" + rand.Text()[:16] }
 
 func people(n int) string {
 	if n == 1 {
@@ -96,7 +119,10 @@ func (s *Session) NeedsDeletion() {
 
 // DeleteUser removes a user from the server's database.
 func (s *Session) DeleteUser(t require.TestingT, u User) {
-	s.command("a deleted user", lessons.Command{Op: lessons.OpDeleteUser, Username: u.Username})
+	r := s.command("a deleted user", lessons.Command{Op: lessons.OpDeleteUser, Username: u.Username})
+	if r.Kept != "" {
+		s.Fail(t, "a row of the table users cannot be deleted: rows of yours refer to it and stay", "DELETE FROM users WHERE username = …", r.Kept)
+	}
 }
 
 // Visits is how many dashboards were shown so far.
@@ -124,12 +150,13 @@ func (s *Session) Now() time.Time {
 	if s.target != nil {
 		return time.Now()
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.now
+	s.group.mu.Lock()
+	defer s.group.mu.Unlock()
+	return s.group.now
 }
 
-// Advance lets time pass on the server's clock; at a URL it really does.
+// Advance lets time pass on the server's clock; at a URL it really does. On further
+// servers that share its database it passes, too.
 func (s *Session) Advance(t require.TestingT, by time.Duration) {
 	if s.target != nil {
 		select {
@@ -138,19 +165,21 @@ func (s *Session) Advance(t require.TestingT, by time.Duration) {
 			panic(s.ctx.Err())
 		}
 	} else {
-		s.command("", lessons.Command{Op: lessons.OpAdvance, By: by})
+		for _, one := range s.all() {
+			one.command("", lessons.Command{Op: lessons.OpAdvance, By: by, East: one.east})
+		}
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.now = s.now.Add(by)
-	s.advanced += by
+	s.group.mu.Lock()
+	defer s.group.mu.Unlock()
+	s.group.now = s.group.now.Add(by)
+	s.group.advanced += by
 }
 
 // Advanced is how much time the step has let pass.
 func (s *Session) Advanced() time.Duration {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.advanced
+	s.group.mu.Lock()
+	defer s.group.mu.Unlock()
+	return s.group.advanced
 }
 
 // Replace ends the server and starts another in its place, as fresh as the first
@@ -165,23 +194,33 @@ func (s *Session) Replace(t require.TestingT, change func(*lessons.Settings)) {
 	if err != nil {
 		panic(err)
 	}
-	s.before = s.Log()
+	s.before = s.client.Log()
 	s.client.Close()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.Settings, s.client, s.now = settings, another.client, settings.Start
+	s.Settings, s.client = settings, another.client
+	s.group.mu.Lock()
+	defer s.group.mu.Unlock()
+	s.group.now = settings.Start
 }
 
-// Log returns the exchanges so far.
-func (s *Session) Log() []*probe.Exchange { return slices.Concat(s.before, s.client.Log()) }
+// Log returns the exchanges so far, those with a further server after all others.
+func (s *Session) Log() []*probe.Exchange {
+	log := slices.Clone(s.before)
+	for _, one := range s.all() {
+		log = append(log, one.client.Log()...)
+	}
+	return log
+}
 
 // Printed is what the server's program printed since it was last asked, "" where
 // nobody knows.
 func (s *Session) Printed() string {
-	if s.output == nil {
-		return ""
+	printed := ""
+	for _, one := range s.all() {
+		if one.output != nil {
+			printed += one.output()
+		}
 	}
-	return s.output()
+	return printed
 }
 
 // Accompany gives the session a companion, which ends with it.
@@ -195,7 +234,12 @@ func (s *Session) Beside() Companion { return s.beside }
 
 // End drops the connections and lets the server go.
 func (s *Session) End() {
-	s.client.Close()
+	for i, one := range s.all() {
+		one.client.Close()
+		if i > 0 {
+			one.bench.do(s.ctx, lessons.Command{Op: lessons.OpClose})
+		}
+	}
 	if s.beside != nil {
 		s.beside.Close()
 	}
@@ -303,9 +347,24 @@ func (s *Session) sendIn(ctx context.Context, r probe.Request) (*probe.Exchange,
 	return s.client.Do(ctx, r, s.Now())
 }
 
+// An At is a request and the server that it is for.
+type At struct {
+	Server  *Session
+	Request probe.Request
+}
+
 // Together sends requests at the same time and returns their answers in the
 // order of the requests.
 func (s *Session) Together(t require.TestingT, requests []probe.Request) []*Answer {
+	var here []At
+	for _, r := range requests {
+		here = append(here, At{s, r})
+	}
+	return s.Everywhere(t, here)
+}
+
+// Everywhere is Together at several servers.
+func (s *Session) Everywhere(t require.TestingT, requests []At) []*Answer {
 	answers := make([]*Answer, len(requests))
 	errs := make([]error, len(requests))
 	start := make(chan struct{})
@@ -314,7 +373,7 @@ func (s *Session) Together(t require.TestingT, requests []probe.Request) []*Answ
 		wg.Go(func() {
 			<-start
 			var e *probe.Exchange
-			e, errs[i] = s.send(r)
+			e, errs[i] = r.Server.send(r.Request)
 			answers[i] = &Answer{Exchange: e}
 		})
 	}
@@ -322,7 +381,7 @@ func (s *Session) Together(t require.TestingT, requests []probe.Request) []*Answ
 	wg.Wait()
 	for i, err := range errs {
 		if err != nil {
-			s.noAnswer(t, answers[i].Exchange, err)
+			requests[i].Server.noAnswer(t, answers[i].Exchange, err)
 		}
 	}
 	return answers

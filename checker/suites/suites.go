@@ -39,6 +39,7 @@ func chapters() []chapter {
 		// It talks to an API of ours.
 		{lesson: "10-client", steps: client(), alone: true, beside: func() subject.Companion { return upstream.NewAPI() }},
 		{lesson: "12-keys", steps: signingKeys(), drops: forgedWithTheSecret},
+		{lesson: "13-database", steps: database()},
 	}
 }
 
