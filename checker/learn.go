@@ -62,22 +62,11 @@ func (c *listCommand) Run(d *desk) error {
 	current := d.book.Current()
 	out := d.card(false).Out
 	for _, l := range lessons.All() {
-		m, known := marks[l.ID]
-		state := "·  not checked"
-		switch {
-		case known && m.Done():
-			state = "✓  done"
-		case known && m.Total > 0:
-			state = fmt.Sprintf("%d of %d steps, next: %s", m.Passed, m.Total, m.First)
-			if m.First == "" {
-				state = "does not compile"
-			}
-		}
 		arrow := " "
 		if l.ID == current.ID {
 			arrow = "→"
 		}
-		say(out, "%s %-18s %3d min   %s", arrow, l.ID, l.Minutes, state)
+		say(out, "%s %-18s %3d min   %s", arrow, l.ID, l.Minutes, marks[l.ID])
 	}
 	return nil
 }

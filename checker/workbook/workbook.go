@@ -153,6 +153,19 @@ type Mark struct {
 // Done tells whether the whole lesson passed.
 func (m Mark) Done() bool { return m.Total > 0 && m.Passed == m.Total }
 
+// String says how far a lesson is; of the zero Mark, that nobody knows.
+func (m Mark) String() string {
+	switch {
+	case m.Done():
+		return "✓  done"
+	case m.Total == 0:
+		return "·  not checked"
+	case m.First == "":
+		return "does not compile"
+	}
+	return fmt.Sprintf("%d of %d steps, next: %s", m.Passed, m.Total, m.First)
+}
+
 // notes is what .workshop/notes.json holds.
 type notes struct {
 	Marks map[string]Mark `json:"marks"` // by lesson
