@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"jwtworkshop/checker/report"
 	"jwtworkshop/checker/subject"
 	"jwtworkshop/checker/suites"
+	"jwtworkshop/checker/workbook"
 	"jwtworkshop/lessons"
 )
 
@@ -40,19 +42,51 @@ func (c *runCommand) Run(d *desk) error {
 	if len(flags) > 0 && flags[0] == "--" {
 		flags = flags[1:]
 	}
-	server := exec.CommandContext(d.ctx, program, flags...)
-	server.Stdin, server.Stdout, server.Stderr = nil, os.Stdout, os.Stderr
-	server.Cancel = func() error { return server.Process.Signal(os.Interrupt) }
-	server.WaitDelay = 5 * time.Second
-	err = server.Run()
+	return d.hand(nil, program, flags...)
+}
+
+// hand gives the terminal to a program until it ends, or is told to by Ctrl-C.
+func (d *desk) hand(stdin io.Reader, program string, args ...string) error {
+	cmd := exec.CommandContext(d.ctx, program, args...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, os.Stdout, os.Stderr
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 5 * time.Second
+	err := cmd.Run()
 	var ended *exec.ExitError
 	if errors.As(err, &ended) && d.ctx.Err() == nil {
-		return exit(2) // the server has said why
+		return exit(2) // it has said why
 	}
 	if d.ctx.Err() != nil {
 		return nil
 	}
 	return err
+}
+
+type watchCommand struct {
+	Lesson string `arg:"" optional:"" help:"5, 05 or 05-refresh. Unless given: the first that is not done."`
+}
+
+// Run hands over to checker/watch, which is a program of its own: see there.
+func (c *watchCommand) Run(d *desk) error {
+	var args []string
+	if c.Lesson != "" {
+		l, err := d.lesson(c.Lesson)
+		if err != nil {
+			return err
+		}
+		args = []string{l.ID}
+	}
+	program, err := d.book.State("bin", "watch"+workbook.Exe)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(program); err != nil {
+		say(d.out, "Building what watches; the next time it is there.")
+	}
+	if err := subject.Build(d.ctx, d.book.Root, "./checker/watch", program); err != nil {
+		return err
+	}
+	return d.hand(os.Stdin, program, args...)
 }
 
 type listCommand struct{}

@@ -22,7 +22,7 @@ type Card struct {
 	All   bool      // every failing step with all that is known of it
 	Next  bool      // say what to do about a failure: ask for a hint, or read the task
 	Keys  bool      // it is done by the keys of watch, not by commands
-	Brief bool      // of a failing step only what is wrong: its card is shown elsewhere
+	Brief bool      // no card among the steps: it is shown elsewhere
 }
 
 var (
@@ -73,7 +73,9 @@ func (c Card) Steps(v grade.Verdict) {
 			c.Failure(v, r)
 		default:
 			c.line("  %s %s", bad.Render("✗"), bold.Render(r.Step.ID))
-			c.field("", headline(r))
+			if r.Step.ID != first.Step.ID {
+				c.field("", headline(r))
+			}
 		}
 	}
 	if len(waiting) > 0 {

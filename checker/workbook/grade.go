@@ -80,11 +80,16 @@ func (w *Workbook) Build(ctx context.Context, l lessons.Lesson, solution bool) (
 	} else if hash, err = w.Hash(l); err != nil {
 		return "", "", err
 	}
-	if runtime.GOOS == "windows" {
-		name += ".exe"
-	}
-	if program, err = w.State("bin", name); err != nil {
+	if program, err = w.State("bin", name+Exe); err != nil {
 		return "", "", err
 	}
 	return program, hash, subject.Build(ctx, w.Root, Package(l, solution), program)
 }
+
+// Exe is how the name of a program ends on this system.
+var Exe = func() string {
+	if runtime.GOOS == "windows" {
+		return ".exe"
+	}
+	return ""
+}()
