@@ -23,6 +23,7 @@ type checkCommand struct {
 	Lesson   string `arg:"" optional:"" help:"5, 05 or 05-refresh, or all. Unless given: the first that is not done."`
 	Solution bool   `help:"Grade the reference solution instead of yours."`
 	Step     string `placeholder:"ID" help:"Only this step and those that it needs."`
+	Problems bool   `help:"Print a line for each failing step and each compiler error, as editors read them."`
 	output
 }
 
@@ -57,7 +58,12 @@ func (c *checkCommand) Run(d *desk) error {
 	if err != nil {
 		return err
 	}
-	if err := c.output.write(d, verdicts, c.Step != "", func(v grade.Verdict) string { return d.afterwards(v, c.Solution, len(chosen) > 1) }); err != nil {
+	if c.Problems {
+		err = report.Problems(d.out, d.book.Root, verdicts)
+	} else {
+		err = c.output.write(d, verdicts, c.Step != "", func(v grade.Verdict) string { return d.afterwards(v, c.Solution, len(chosen) > 1) })
+	}
+	if err != nil {
 		return err
 	}
 	if code := report.ExitCode(verdicts); code != 0 {

@@ -63,18 +63,22 @@ func (d *desk) hand(stdin io.Reader, program string, args ...string) error {
 }
 
 type watchCommand struct {
-	Lesson string `arg:"" optional:"" help:"5, 05 or 05-refresh. Unless given: the first that is not done."`
+	Lesson   string `arg:"" optional:"" help:"5, 05 or 05-refresh. Unless given: the first that is not done."`
+	Problems bool   `help:"Print lines as check --problems does, without a screen: for editors."`
 }
 
 // Run hands over to checker/watch, which is a program of its own: see there.
 func (c *watchCommand) Run(d *desk) error {
 	var args []string
+	if c.Problems {
+		args = append(args, "-problems")
+	}
 	if c.Lesson != "" {
 		l, err := d.lesson(c.Lesson)
 		if err != nil {
 			return err
 		}
-		args = []string{l.ID}
+		args = append(args, l.ID)
 	}
 	program, err := d.book.State("bin", "watch"+workbook.Exe)
 	if err != nil {
