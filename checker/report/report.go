@@ -230,6 +230,7 @@ func (c Card) labelled(label, text string, at int) {
 
 // wrap breaks a line between words, and within a word that is longer than a line.
 func wrap(line string, width int) []string {
+	width = max(1, width)
 	var out []string
 	current := ""
 	for _, w := range strings.Fields(line) {

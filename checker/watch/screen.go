@@ -134,7 +134,7 @@ func (s *screen) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 func (s *screen) update(msg tea.Msg) tea.Cmd {
 	switch msg := msg.(type) {
 	case tea.WindowSizeMsg:
-		s.width, s.height = msg.Width, msg.Height
+		s.width, s.height = max(narrowest, msg.Width), msg.Height
 	case tea.ColorProfileMsg:
 		s.plain = msg.Profile <= colorprofile.ASCII
 	case stateMsg:

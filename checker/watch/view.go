@@ -115,6 +115,10 @@ func begins(line string) int {
 
 var itemMark = regexp.MustCompile(`^(• |\d+\. |\$ |[-+] +)`)
 
+// narrowest is as narrow as lines are made, in columns: a terminal that is narrower
+// cuts them.
+const narrowest = 40
+
 // How the fields of a card are set in: see package report.
 const (
 	cardIndent = 6
@@ -127,17 +131,18 @@ func (s *screen) asked() grade.Verdict {
 }
 
 // first tells whether there is no verdict on this lesson yet.
-func (s *screen) first() bool { return s.state.Phase != live.Graded && s.state.Round <= 1 }
+func (s *screen) first() bool { return s.state.Verdict.Lesson.ID == "" }
 
 func (s *screen) head() string {
 	v := s.state.Verdict
 	if s.state.Phase == live.Grading || s.first() {
 		v = s.asked()
 	}
-	if s.first() && s.state.Round == 0 {
+	if s.state.Round == 0 { // it has not begun
 		return bold.Render(fmt.Sprintf("%02d · %s", s.lesson.Number(), s.lesson.Title))
 	}
-	return s.card(func(c report.Card) { c.Head(v) })
+	line, _, _ := strings.Cut(s.card(func(c report.Card) { c.Head(v) }), "\n")
+	return line
 }
 
 // homePage is the lesson: what fails first, its hints, and all steps.
