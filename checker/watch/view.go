@@ -19,7 +19,6 @@ import (
 
 var (
 	good  = lipgloss.NewStyle().Foreground(lipgloss.Green)
-	bad   = lipgloss.NewStyle().Foreground(lipgloss.Red).Bold(true)
 	faint = lipgloss.NewStyle().Faint(true)
 	bold  = lipgloss.NewStyle().Bold(true)
 )
@@ -32,7 +31,11 @@ const slow = time.Second
 const widest = report.DefaultWidth
 
 func (s *screen) View() tea.View {
-	v := tea.NewView(strings.Join([]string{s.head(), "", s.views[s.page].View(), s.status(), s.keys()}, "\n"))
+	lines := []string{s.head(), "", s.views[s.page].View(), s.status(), s.keys()}
+	if s.roomy() {
+		lines = slices.Insert(lines, 3, "")
+	}
+	v := tea.NewView(strings.Join(lines, "\n"))
 	v.AltScreen = true
 	v.WindowTitle = s.title()
 	return v
@@ -50,11 +53,18 @@ func (s *screen) title() string {
 	return fmt.Sprintf("✗ %d/%d %02d · %s", v.Count(grade.Passed), len(s.state.Results), s.lesson.Number(), s.lesson.Title)
 }
 
+// roomy tells whether there is a line to spare below the page.
+func (s *screen) roomy() bool { return s.height >= 28 }
+
 // layout gives the page its room and fills it.
 func (s *screen) layout() {
 	v := s.views[s.page]
 	v.SetWidth(s.width)
-	v.SetHeight(max(1, s.height-4))
+	room := s.height - 4
+	if s.roomy() {
+		room--
+	}
+	v.SetHeight(max(1, room))
 	switch s.page {
 	case home:
 		v.SetContent(s.homePage())
