@@ -9,10 +9,13 @@ CHECKER   := .workshop/bin/checker
 CHECKER_SOURCES := go.mod go.sum $(wildcard lessons/*.go lessons/*/*.md lessons/*/*.svg mockdb/*.go \
 	checker/*.go checker/*/*.go checker/*/*.txtar)
 
-.PHONY: check run list hint diff reset explain url test proof bench soak mutants fuzz originals help
+.PHONY: check watch run list hint diff reset explain url test proof bench soak mutants fuzz originals help
 
 check: $(CHECKER) ## grade a lesson: LESSON=05, or all; without it the first that is not done
 	@$(CHECKER) check $(LESSON) $(if $(STEP),--step $(STEP)) $(FLAGS)
+
+watch: $(CHECKER) ## grade a lesson whenever you save: LESSON=05
+	@$(CHECKER) watch $(LESSON)
 
 run: $(CHECKER) ## start your server: LESSON=05 FLAGS="-access-ttl 30s"
 	@$(CHECKER) run $(LESSON) $(if $(FLAGS),-- $(FLAGS))
