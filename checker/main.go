@@ -49,7 +49,6 @@ type desk struct {
 	ctx  context.Context
 	book *workbook.Workbook
 	out  io.Writer
-
 }
 
 // exit is an exit code for which everything has been said.

@@ -25,7 +25,7 @@ import (
 
 // A Workbook is one checkout of the workshop.
 type Workbook struct {
-	Root string // the folder that holds go.mod
+	Root     string // the folder that holds go.mod
 	Database string // the PostgreSQL on which lesson 13 is graded; "" is SQLite
 }
 
