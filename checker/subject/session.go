@@ -33,6 +33,7 @@ type Session struct {
 	beside  Companion     // nil where there is none
 	release func()        // gives the server back; nil where nobody waits for it
 	stuckAt func() string // where a server that hangs stands; nil where nobody knows
+	source  Source        // where the lines of the learner's code are; nil at a URL
 
 	mu       sync.Mutex
 	now      time.Time
@@ -325,7 +326,7 @@ func (s *Session) noAnswer(t require.TestingT, e *probe.Exchange, err error) {
 	}
 	if len(r.Panics) > 0 {
 		p := r.Panics[len(r.Panics)-1]
-		probe.Fail(t, &probe.Failure{Claim: "your server panicked on " + p.In, Sent: e, Want: "an answer, whatever a client sends", Got: Frame(p)})
+		probe.Fail(t, &probe.Failure{Claim: "your server panicked on " + p.In, Sent: e, Want: "an answer, whatever a client sends", Got: frame(p, s.source)})
 	}
 	probe.Fail(t, &probe.Failure{Claim: "your server closed the connection without an answer", Sent: e, Want: "an answer, whatever a client sends", Got: rootCause(err).Error()})
 }
