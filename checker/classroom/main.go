@@ -22,7 +22,8 @@ import (
 )
 
 type commands struct {
-	Grade gradeCommand `cmd:"" help:"Grade a folder of submissions and write the gradebook."`
+	Grade    gradeCommand    `cmd:"" help:"Grade a folder of submissions and write the gradebook."`
+	Selftest selftestCommand `cmd:"" help:"Grade submissions that cheat and break out, on this machine, and see that none gets anywhere."`
 }
 
 // desk is what every command works with.

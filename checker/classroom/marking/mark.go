@@ -38,6 +38,9 @@ type Step struct {
 	Log    string       `json:"log,omitempty"` // the last that the server printed
 }
 
+// Uncompiled is the Why of a lesson that the compiler or the linker refuses.
+const Uncompiled = "it does not compile"
+
 // Count is how many steps have the status.
 func (m Mark) Count(s grade.Status) int {
 	n := 0
@@ -79,7 +82,7 @@ func of(v grade.Verdict) Mark {
 	var build *subject.BuildError
 	switch {
 	case errors.As(v.Err, &build):
-		m.Why, m.Detail = "it does not compile", short(strings.Join(report.CompilerErrors(build), "\n"))
+		m.Why, m.Detail = Uncompiled, short(strings.Join(report.CompilerErrors(build), "\n"))
 	case v.Err != nil:
 		m.Why, m.Detail = "it could not be built", short(v.Err.Error())
 	}

@@ -1,6 +1,7 @@
 package marking
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,9 +35,8 @@ const (
 // Times that pass on a clock decide nothing by themselves: what runs into one is run
 // once more, alone, with the time that a learner's own checker gives.
 const (
-	crowded   = 2 * grade.DefaultDeadline // for a step among others
-	wholeTime = 4 * time.Minute           // for a lesson among others
-	aloneTime = 2 * time.Minute           // for a lesson alone
+	wholeTime = 4 * time.Minute // for a lesson among others
+	aloneTime = 2 * time.Minute // for a lesson alone
 )
 
 // A Marker grades submissions on this machine. Its methods may be called at the
@@ -45,6 +45,12 @@ type Marker struct {
 	Kit    *build.Kit
 	Box    *sandbox.Box // nil runs servers without isolation
 	Folder string       // for what lasts only as long as a submission is graded
+
+	// How long a step may take among others, and alone; 0 is twice as long as a
+	// learner's own checker gives, and as long.
+	Crowded, Alone time.Duration
+
+	Heard func(text string) // is told what servers print, unless nil
 
 	// Those who grade among others hold it for reading; who must be alone, for
 	// writing.
@@ -95,7 +101,7 @@ func (m *Marker) Mark(ctx context.Context, works []intake.Work) ([]Mark, error) 
 // once more alone.
 func (m *Marker) lesson(ctx context.Context, folder string, w intake.Work, p build.Program) Mark {
 	m.alone.RLock()
-	v := m.run(ctx, folder, w, p, crowded, wholeTime)
+	v := m.run(ctx, folder, w, p, cmp.Or(m.Crowded, 2*grade.DefaultDeadline), wholeTime)
 	m.alone.RUnlock()
 	if p.Err != nil || v.Count(grade.Error) == 0 || ctx.Err() != nil {
 		return of(v)
@@ -109,7 +115,7 @@ func (m *Marker) lesson(ctx context.Context, folder string, w intake.Work, p bui
 		}
 		p = programs[0]
 	}
-	mark := of(m.run(ctx, folder, w, p, grade.DefaultDeadline, aloneTime))
+	mark := of(m.run(ctx, folder, w, p, cmp.Or(m.Alone, grade.DefaultDeadline), aloneTime))
 	mark.Alone = true
 	return mark
 }
@@ -123,7 +129,13 @@ func (m *Marker) run(ctx context.Context, folder string, w intake.Work, p build.
 	suite := suites.For(w.Lesson)
 	sub := subject.Seated(func() (*subject.Seat, error) { return m.seat(folder, p, suite.Beside != nil) }, source(w), 1)
 	defer sub.Close()
-	return grade.Run(ctx, suite, sub, grade.Options{Deadline: deadline})
+	v := grade.Run(ctx, suite, sub, grade.Options{Deadline: deadline})
+	if m.Heard != nil {
+		for _, r := range v.Results {
+			m.Heard(r.Printed + "\n" + r.Detail)
+		}
+	}
+	return v
 }
 
 // source shows the lines of the submission, and of nothing else on this machine.
