@@ -30,6 +30,7 @@ type graded struct {
 	Jobs        int      `short:"j" help:"Students at a time; as many as there are cores unless given."`
 	Selftest    string   `enum:"once,always,never" default:"once" help:"When to see first that this machine holds hostile submissions: once, always or never."`
 	isolated
+	queued
 }
 
 type gradeCommand struct{ graded }
@@ -111,12 +112,6 @@ func (c *graded) begin(d *desk) (s *sitting, err error) {
 	return s, s.connect()
 }
 
-// connect chooses who grades: this process, or workers at a queue.
-func (s *sitting) connect() error {
-	s.engine = &trusted{place: s.place, desk: s.desk, when: s.Selftest}
-	return nil
-}
-
 func (s *sitting) close() {
 	for _, c := range slices.Backward(s.closers) {
 		if err := c(); err != nil {
@@ -146,6 +141,9 @@ func (s *sitting) finish(pupils []*pupil) error {
 		}
 	}
 	if err := s.ledger.Grade(s.desk.ctx, grades); err != nil {
+		return err
+	}
+	if err := s.ledger.Remember(s.desk.ctx, runFact, ""); err != nil { // the next run is another
 		return err
 	}
 	book, err := s.write(pupils)

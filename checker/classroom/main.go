@@ -23,6 +23,7 @@ import (
 
 type commands struct {
 	Grade    gradeCommand    `cmd:"" help:"Grade a folder of submissions and write the gradebook."`
+	Worker   workerCommand   `cmd:"" help:"Grade what a grader elsewhere puts into a NATS server, until interrupted."`
 	Regrade  regradeCommand  `cmd:"" help:"Grade all of it once more and show what would change."`
 	Verify   verifyCommand   `cmd:"" help:"Derive the grades of a ledger again."`
 	Selftest selftestCommand `cmd:"" help:"Grade submissions that cheat and break out, on this machine, and see that none gets anywhere."`

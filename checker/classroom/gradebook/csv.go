@@ -32,9 +32,12 @@ func (b *Book) CSV(w io.Writer) error {
 	for _, r := range b.Rows {
 		fields := []string{Text(r.Student), Text(r.Canvas), Text(date(r.At))}
 		var open []string
+		if r.Problem != "" {
+			open = append(open, r.Problem)
+		}
 		for i, c := range r.Cells {
 			fields = append(fields, c.field())
-			if c.State == Ungraded {
+			if c.State == Ungraded && r.Problem == "" {
 				open = append(open, b.Lessons[i].ID+": "+c.Why)
 			}
 		}

@@ -38,6 +38,7 @@ func NewReport(folder string) (*Report, error) {
 		return nil, err
 	}
 	templates, err := template.New("").Funcs(template.FuncMap{
+		"short": short,
 		"style": func() template.CSS { return template.CSS(style) },
 	}).ParseFS(pages, "pages/*.html")
 	if err != nil {
@@ -92,7 +93,7 @@ func (r Row) Handed() string {
 
 // Strip is the cell's steps as a picture: one bar for each.
 func (c Cell) Strip() template.HTML {
-	if c.Results == "" {
+	if strings.Trim(c.Results, "-") == "" {
 		return ""
 	}
 	var b strings.Builder
@@ -143,10 +144,24 @@ func (c Cell) Under() template.HTML {
 	if c.Broken > 0 {
 		text += fmt.Sprintf(" (%d broken)", c.Broken)
 	}
-	if c.Off > 0 {
-		text += " late"
-	}
 	return template.HTML(text)
+}
+
+// Days is how late the latest lesson was handed in, in words.
+func (r Row) Days() string {
+	days := 0
+	for _, c := range r.Cells {
+		if c.Off > 0 {
+			days = max(days, c.Days)
+		}
+	}
+	switch {
+	case days > 0:
+		return plural(days, "day") + " late"
+	case r.Late:
+		return "late"
+	}
+	return ""
 }
 
 // Names lists who has a failure, the first dozen.
@@ -227,6 +242,12 @@ func (r *Report) Student(b *Book, row *Row, marks map[string]marking.Mark) error
 		sheets = append(sheets, s)
 	}
 	return r.write(filepath.Join("students", row.Page+".html"), "student.html", map[string]any{"Book": b, "Row": row, "Sheets": sheets})
+}
+
+// short is a lesson in the head of a column: its number, and what it is about.
+func short(l lessons.Lesson) [2]string {
+	number, name, _ := strings.Cut(l.ID, "-")
+	return [2]string{number, name}
 }
 
 // spread is how a lesson went.
