@@ -140,7 +140,7 @@ func (s *sitting) finish(pupils []*pupil) error {
 			grades = append(grades, ledger.Grade{Student: p.Student, Lesson: lesson, Key: key})
 		}
 	}
-	if err := s.ledger.Grade(s.desk.ctx, grades); err != nil {
+	if err := s.ledger.Grade(s.desk.ctx, s.lessons, grades); err != nil {
 		return err
 	}
 	if err := s.ledger.Remember(s.desk.ctx, runFact, ""); err != nil { // the next run is another

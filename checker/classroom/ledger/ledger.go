@@ -134,7 +134,7 @@ func (l *Ledger) Keep(ctx context.Context, entries []Entry) error {
 			if err != nil {
 				return err
 			}
-			files, err := pack(e.Work)
+			files, err := Pack(e.Work)
 			if err != nil {
 				return err
 			}
@@ -169,11 +169,13 @@ func (l *Ledger) Replace(ctx context.Context, e Entry) error {
 // A Grade says which mark a student has for a lesson.
 type Grade struct{ Student, Lesson, Key string }
 
-// Grade puts grades in place of all those before.
-func (l *Ledger) Grade(ctx context.Context, grades []Grade) error {
+// Grade puts grades in place of all those before for the same lessons.
+func (l *Ledger) Grade(ctx context.Context, of []lessons.Lesson, grades []Grade) error {
 	return l.write(ctx, func(tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, "delete from grades"); err != nil {
-			return err
+		for _, lesson := range of {
+			if _, err := tx.ExecContext(ctx, "delete from grades where lesson = ?", lesson.ID); err != nil {
+				return err
+			}
 		}
 		for _, g := range grades {
 			if _, err := tx.ExecContext(ctx, "insert into grades (student, lesson, key) values (?, ?, ?)", g.Student, g.Lesson, g.Key); err != nil {
@@ -259,15 +261,18 @@ type packed struct {
 	Refused []string          `json:"refused,omitempty"`
 }
 
-func pack(w intake.Work) ([]byte, error) {
+// Pack writes a work down to be stored or sent.
+func Pack(w intake.Work) ([]byte, error) {
 	var out bytes.Buffer
 	z := gzip.NewWriter(&out)
-	err := json.NewEncoder(z).Encode(packed{Lesson: w.Lesson.ID, Files: w.Files, Refused: w.Refused})
-	return out.Bytes(), errors.Join(err, z.Close())
+	if err := json.NewEncoder(z).Encode(packed{Lesson: w.Lesson.ID, Files: w.Files, Refused: w.Refused}); err != nil {
+		return nil, err
+	}
+	if err := z.Close(); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), nil
 }
-
-// Pack writes works down to be stored or sent.
-func Pack(w intake.Work) ([]byte, error) { return pack(w) }
 
 // maxPacked bounds what a packed work unpacks to, in bytes.
 const maxPacked = 2 * intake.MaxFiles * intake.MaxFile
