@@ -5,13 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -53,13 +54,20 @@ func (s Settings) Config(db *mockdb.DB, now func() time.Time) Config {
 type Command struct {
 	Op       string // one of the Op constants
 	Settings Settings
-	Listen   string             // OpOpen: a folder for a unix socket; empty is loopback TCP
+	Listen   string             // OpOpen: "fd:4", a listening socket that the program was started with; empty is loopback TCP
+	Reach    []Reach            // OpOpen: what the server is to reach, where it has a network of its own
 	Join     bool               // OpOpen: the database is there, another server has it
 	By       time.Duration      // OpAdvance
 	East     time.Duration      // OpAdvance: by how much the clock's zone is ahead of UTC from now on
 	Username string             // OpAddUser, OpDeleteUser
 	Password string             // OpAddUser
 	Disturb  mockdb.Disturbance // OpDisturb
+}
+
+// Reach makes an address of a loopback that is the program's own lead out of it.
+type Reach struct {
+	Addr   string // "127.0.0.1:4711"
+	Socket string // the path of the unix socket that leads to whoever listens there
 }
 
 // What a [Command] can ask.
@@ -109,6 +117,8 @@ type Bench struct {
 	OpenSQL mockdb.OpenSQL // nil where the lesson has no real database
 
 	pristine *mockdb.DB // what each server's database is a clone of
+	given    *os.File   // the listening socket that the program was started with, if it was asked for
+	ways     []net.Listener
 
 	mu     sync.Mutex
 	clock  time.Time
@@ -222,6 +232,10 @@ func (b *Bench) stop() {
 	if b.sql != nil {
 		b.sql.Close()
 	}
+	for _, way := range b.ways {
+		way.Close()
+	}
+	b.ways = nil
 }
 
 func (b *Bench) open(c Command) (r Reply) {
@@ -238,7 +252,10 @@ func (b *Bench) open(c Command) (r Reply) {
 	if c.Settings.HashCost != (mockdb.Cost{}) {
 		b.db.SetCost(c.Settings.HashCost)
 	}
-	l, err := listen(c.Listen)
+	if err := b.reach(c.Reach); err != nil {
+		return Reply{Error: err.Error()}
+	}
+	l, err := b.listen(c.Listen)
 	if err != nil {
 		return Reply{Error: err.Error()}
 	}
@@ -335,15 +352,68 @@ func (b *Bench) watch(next http.Handler) http.Handler {
 	})
 }
 
-func listen(folder string) (net.Listener, error) {
-	if folder == "" {
+func (b *Bench) listen(where string) (net.Listener, error) {
+	if where == "" {
 		return net.Listen("tcp", "127.0.0.1:0")
 	}
-	f, err := os.MkdirTemp(folder, "s")
-	if err != nil {
-		return nil, err
+	if b.given == nil {
+		f, err := inherited(where)
+		if err != nil {
+			return nil, err
+		}
+		b.given = f
 	}
-	return net.Listen("unix", filepath.Join(f, "http"))
+	return net.FileListener(b.given) // a copy: closing it leaves the socket for the next server
+}
+
+// inherited is the file "fd:4" that the program was started with.
+func inherited(name string) (*os.File, error) {
+	number, err := strconv.ParseUint(strings.TrimPrefix(name, "fd:"), 10, 16)
+	if err != nil {
+		return nil, fmt.Errorf("%q names no file descriptor", name)
+	}
+	return os.NewFile(uintptr(number), name), nil
+}
+
+// reach listens where the server will look for others, and leads whoever calls
+// there to them. It returns an error where something listens there already.
+func (b *Bench) reach(places []Reach) error {
+	for _, place := range places {
+		l, err := net.Listen("tcp", place.Addr)
+		if err != nil {
+			return err
+		}
+		b.ways = append(b.ways, l)
+		go func() {
+			for {
+				inside, err := l.Accept()
+				if err != nil {
+					return
+				}
+				go lead(inside, place.Socket)
+			}
+		}()
+	}
+	return nil
+}
+
+// lead joins a connection to a unix socket until either side is done, so that each
+// sees the other hang up.
+func lead(inside net.Conn, socket string) {
+	defer inside.Close()
+	outside, err := net.Dial("unix", socket)
+	if err != nil {
+		return
+	}
+	defer outside.Close()
+	done := make(chan struct{}, 2)
+	join := func(to, from net.Conn) {
+		io.Copy(to, from)
+		done <- struct{}{}
+	}
+	go join(outside, inside)
+	go join(inside, outside)
+	<-done
 }
 
 // baseURL is the URL of the server that serves on the listener. Behind a unix
@@ -358,7 +428,7 @@ func baseURL(l net.Listener) string {
 // The environment of a lesson's program that a grader has started. A person's
 // run has neither; the program then serves on the real clock.
 const (
-	ControlEnv = "WORKSHOP_CONTROL" // where the grader listens: "tcp:127.0.0.1:4711" or "unix:/run/x"
+	ControlEnv = "WORKSHOP_CONTROL" // where the grader listens: "tcp:127.0.0.1:4711"; or "fd:3", a connection to it
 	TokenEnv   = "WORKSHOP_TOKEN"   // said once, first, to prove who is calling
 )
 
@@ -366,8 +436,7 @@ const (
 // One JSON value each way, in turn: the token first, then [Command] and [Reply].
 func serveControl(target, token string, newServer New, open mockdb.OpenSQL) error {
 	debug.SetGCPercent(400) // a short life and a small heap: collect seldom
-	network, addr, _ := strings.Cut(target, ":")
-	conn, err := net.Dial(network, addr)
+	conn, err := call(target)
 	if err != nil {
 		return err
 	}
@@ -387,4 +456,18 @@ func serveControl(target, token string, newServer New, open mockdb.OpenSQL) erro
 			return nil
 		}
 	}
+}
+
+// call returns the connection to the grader.
+func call(target string) (net.Conn, error) {
+	network, addr, _ := strings.Cut(target, ":")
+	if network != "fd" {
+		return net.Dial(network, addr)
+	}
+	f, err := inherited(target)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return net.FileConn(f)
 }

@@ -44,17 +44,22 @@ func (s *Session) Another(t require.TestingT) *Session {
 	}
 	settings := s.Settings
 	settings.Start, settings.Database = s.Now(), s.database
-	r, err := program.do(s.ctx, lessons.Command{Op: lessons.OpOpen, Settings: settings, Join: true})
+	command, err := program.command(settings)
+	if err != nil {
+		panic(err)
+	}
+	command.Op, command.Join = lessons.OpOpen, true
+	r, err := program.do(s.ctx, command)
 	if err != nil {
 		panic(err)
 	}
 	var ungradable *Ungradable
-	if errors.As(notOpen(r), &ungradable) {
+	if errors.As(notOpen(r, s.source), &ungradable) {
 		s.Fail(t, "a server does not start on a database that another one has begun", "a server like the first", ungradable.What+" "+ungradable.Detail)
 	}
 	other := &Session{
 		Settings: s.Settings,
-		ctx:      s.ctx, bench: program, output: program.output, stuckAt: program.stuckAt,
+		ctx:      s.ctx, bench: program, output: program.output, stuckAt: program.stuckAt, source: s.source,
 		group: s.group, database: s.database,
 		client: probe.NewClient(r.Network, r.Addr, "").Called("http://localhost:8081"),
 	}

@@ -34,6 +34,7 @@ type Session struct {
 	beside  Companion     // nil where there is none
 	release func()        // gives the server back; nil where nobody waits for it
 	stuckAt func() string // where a server that hangs stands; nil where nobody knows
+	source  Source        // where the lines of the learner's code are; nil at a URL
 
 	before []*probe.Exchange // with the servers that this one has replaced
 
@@ -190,7 +191,14 @@ func (s *Session) Replace(t require.TestingT, change func(*lessons.Settings)) {
 	}
 	settings := s.Settings
 	change(&settings)
-	another, err := open(s.ctx, s.bench, lessons.Command{Settings: settings})
+	command := lessons.Command{Settings: settings}
+	if p, ok := s.bench.(*program); ok {
+		var err error
+		if command, err = p.command(settings); err != nil {
+			panic(err)
+		}
+	}
+	another, err := open(s.ctx, s.bench, command, s.source)
 	if err != nil {
 		panic(err)
 	}
@@ -454,7 +462,7 @@ func (s *Session) noAnswer(t require.TestingT, e *probe.Exchange, err error) {
 	}
 	if len(r.Panics) > 0 {
 		p := r.Panics[len(r.Panics)-1]
-		probe.Fail(t, &probe.Failure{Claim: "your server panicked on " + p.In, Sent: e, Want: "an answer, whatever a client sends", Got: Frame(p)})
+		probe.Fail(t, &probe.Failure{Claim: "your server panicked on " + p.In, Sent: e, Want: "an answer, whatever a client sends", Got: frame(p, s.source)})
 	}
 	probe.Fail(t, &probe.Failure{Claim: "your server closed the connection without an answer", Sent: e, Want: "an answer, whatever a client sends", Got: rootCause(err).Error()})
 }
