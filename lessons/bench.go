@@ -30,6 +30,8 @@ type Settings struct {
 	RefreshTTL time.Duration
 	FreshFor   time.Duration
 	SessionTTL time.Duration
+	Upstream   string
+	KeyTTL     time.Duration
 	Slow       bool        // the database and the clock take a moment to answer, as they do over a network
 	HashCost   mockdb.Cost // of the passwords of users who are added; zero is mockdb.Cheap
 	Database   string      // lesson 13: where it is; "" is a SQLite file of the server's own
@@ -40,7 +42,8 @@ func (s Settings) Config(db *mockdb.DB, now func() time.Time) Config {
 	return Config{
 		DB: db, Now: now,
 		Secret: s.Secret, Issuer: s.Issuer, Audience: s.Audience,
-		AccessTTL: s.AccessTTL, RefreshTTL: s.RefreshTTL, FreshFor: s.FreshFor, SessionTTL: s.SessionTTL,
+		AccessTTL: s.AccessTTL, RefreshTTL: s.RefreshTTL, FreshFor: s.FreshFor, SessionTTL: s.SessionTTL, KeyTTL: s.KeyTTL,
+		Upstream:   s.Upstream,
 		CountVisit: func(string) {},
 		Log:        slog.New(slog.DiscardHandler),
 	}

@@ -53,6 +53,7 @@ func TestUnsafeConfigurationsAreRefusedInOneLine(t *testing.T) {
 		"fresh 0":    func(c *Config) { c.FreshFor = 0 },
 		"session 0":  func(c *Config) { c.SessionTTL = 0 },
 		"session -":  func(c *Config) { c.SessionTTL = c.RefreshTTL - 1 },
+		"key 0":      func(c *Config) { c.KeyTTL = 0 },
 	} {
 		c := good()
 		spoil(&c)
@@ -140,6 +141,31 @@ func TestFlagsThatMakeNoSense(t *testing.T) {
 		require.Error(t, err, "%v", args)
 		assert.NotContains(t, err.Error(), "\n", "%v", args)
 	}
+}
+
+func TestAServerThatLogsInAtAnUpstream(t *testing.T) {
+	l, err := Find("10")
+	require.NoError(t, err)
+	for _, args := range [][]string{
+		{}, {"-upstream", "nonsense"}, {"-upstream", "http://127.0.0.1:9000/"}, {"-upstream", "http://127.0.0.1:9000/api"},
+		{"-upstream", "ftp://127.0.0.1"}, {"-upstream", "http://"}, {"-upstream", "http://me@127.0.0.1:9000"},
+	} {
+		err := serve(t.Context(), l, echoed, nil, append(args, "-addr", "127.0.0.1:0"), io.Discard)
+		require.Error(t, err, "%v", args)
+		assert.NotContains(t, err.Error(), "\n", "%v", args)
+	}
+	assert.Error(t, serve(t.Context(), All()[0], echoed, nil, []string{"-upstream", "http://127.0.0.1:9000"}, io.Discard), "other lessons have none")
+
+	ctx, stop := context.WithCancel(t.Context())
+	var out buffer
+	build := func(c Config) http.Handler {
+		assert.Equal(t, "http://127.0.0.1:9000", c.Upstream)
+		stop()
+		return echoed(c)
+	}
+	require.NoError(t, serve(ctx, l, build, nil, []string{"-addr", "127.0.0.1:0", "-upstream", "http://127.0.0.1:9000"}, &out))
+	assert.Contains(t, out.String(), "/profile")
+	assert.Contains(t, out.String(), "/app/")
 }
 
 // grader listens as the checker does and returns the first connection.

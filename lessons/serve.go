@@ -82,6 +82,12 @@ func serve(ctx context.Context, l Lesson, newServer New, open mockdb.OpenSQL, ar
 	flags.DurationVar(&s.RefreshTTL, "refresh-ttl", s.RefreshTTL, "how long a refresh token lives")
 	flags.DurationVar(&s.FreshFor, "fresh-for", s.FreshFor, "how long a login counts as fresh")
 	flags.DurationVar(&s.SessionTTL, "session-ttl", s.SessionTTL, "when a session ends for good")
+	if l.Upstream {
+		flags.StringVar(&s.Upstream, "upstream", "", "log in at the API at this `URL`; make run starts one")
+	}
+	if l.Keys {
+		flags.DurationVar(&s.KeyTTL, "key-ttl", s.KeyTTL, "how long a key signs before the next one does")
+	}
 	if open != nil {
 		flags.StringVar(&s.Database, "db", "workshop.db", "keep users and sessions in this `file` or at postgres://…")
 	}
@@ -94,6 +100,9 @@ func serve(ctx context.Context, l Lesson, newServer New, open mockdb.OpenSQL, ar
 	}
 	if flags.NArg() > 0 {
 		return fmt.Errorf("unknown argument %q: see -h", flags.Arg(0))
+	}
+	if l.Upstream && s.Upstream == "" {
+		return fmt.Errorf("this server logs in at an API: say where with -upstream, or let make run LESSON=%s start one", l.ID[:2])
 	}
 	s.Secret = []byte(*secret)
 	if *secret == "" {
@@ -125,6 +134,9 @@ func serve(ctx context.Context, l Lesson, newServer New, open mockdb.OpenSQL, ar
   curl -i http://%[2]s/login -H 'Content-Type: application/json' -d '{"username":"cosmo","password":"space-corgi"}'
 
 `, l.ID, listener.Addr())
+	if l.Upstream {
+		fmt.Fprintf(out, "  curl -i http://%s/profile\n\nand in a browser http://%[1]s/app/\n\n", listener.Addr())
+	}
 
 	handler, err := start(newServer, cfg)
 	if err != nil {

@@ -73,6 +73,10 @@ func NewClient(network, addr, base string) *Client {
 			return d.DialContext(ctx, network, addr)
 		}
 		c.base = "http://localhost:8080" // as a learner's own server would be called
+	} else {
+		// Servers drop idle connections, some after two seconds. A request that meets
+		// that moment is lost, and would look like a server that does not answer.
+		transport.DisableKeepAlives = true
 	}
 	c.http = &http.Client{
 		Transport:     transport,

@@ -2,6 +2,7 @@ package proof_test
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -48,6 +49,27 @@ func TestStartersCompileAnswerAndFailEveryStepOfTheirOwn(t *testing.T) {
 				assert.Equal(t, want, r.Status, "%s: %s %v", r.Step.ID, r.Reason, r.Failure)
 			}
 		})
+	}
+}
+
+// What a lesson has besides Go and its texts, such as a page, is given: it is the
+// same in the solution.
+func TestWhatALessonEmbedsIsTheSolutions(t *testing.T) {
+	for _, l := range lessons.All() {
+		read := func(folder string) map[string]string {
+			files := map[string]string{}
+			root := filepath.Join(root, folder, l.ID)
+			require.NoError(t, filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+				if err != nil || d.IsDir() || filepath.Dir(path) == root {
+					return err
+				}
+				text, err := os.ReadFile(path)
+				files[strings.TrimPrefix(path, root)] = string(text)
+				return err
+			}))
+			return files
+		}
+		assert.Equal(t, read("solutions"), read("lessons"), l.ID)
 	}
 }
 

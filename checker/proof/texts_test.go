@@ -30,6 +30,7 @@ import (
 	"jwtworkshop/checker/grade"
 	"jwtworkshop/checker/subject"
 	"jwtworkshop/checker/suites"
+	"jwtworkshop/checker/upstream"
 	"jwtworkshop/lessons"
 )
 
@@ -621,7 +622,11 @@ func serveSolution(ctx context.Context, t *testing.T, build func(string) (string
 	t.Helper()
 	program, err := build(b.solution)
 	require.NoError(t, err)
-	s := &shownServer{program: program, flags: b.flags, folder: t.TempDir(), host: "127.0.0.1:0"}
+	flags := b.flags
+	if l, err := lessons.Find(b.solution); err == nil && l.Upstream {
+		flags = withUpstream(t, flags)
+	}
+	s := &shownServer{program: program, flags: flags, folder: t.TempDir(), host: "127.0.0.1:0"}
 	require.NoError(t, s.start(ctx), "%s %q", b.solution, b.flags)
 	t.Cleanup(func() { s.end() })
 	return s
@@ -678,6 +683,27 @@ func (s *shownServer) restartable(ctx context.Context, t *testing.T) string {
 	}))
 	t.Cleanup(switchboard.Close)
 	return switchboard.URL
+}
+
+// withUpstream starts an upstream as make run does and returns the flags of a
+// server that logs in at it. "-upstream-ttl 2s" is for the upstream. A server whose
+// flags name another one gets none.
+func withUpstream(t *testing.T, flags []string) []string {
+	t.Helper()
+	if slices.Contains(flags, "-upstream") {
+		return flags
+	}
+	api := upstream.NewAPI()
+	api.Gives(upstream.Rotated)
+	if at := slices.Index(flags, "-upstream-ttl"); at >= 0 {
+		life, err := time.ParseDuration(flags[at+1])
+		require.NoError(t, err)
+		api.Lives(life)
+		flags = slices.Delete(flags, at, at+2)
+	}
+	require.NoError(t, api.Open(&lessons.Settings{}))
+	t.Cleanup(api.Close)
+	return append(flags, "-upstream", api.URL())
 }
 
 // runConsole carries out the block's commands in one bash and returns the lines

@@ -176,8 +176,10 @@ func (p *program) stuckAt() string {
 	}
 	trace := p.run.output.String()
 	p.end()
-	if m := learnersFrame.FindStringSubmatch(trace); m != nil {
-		return "it stands at " + SourceLine(m[1], m[3])
+	for _, m := range learnersFrame.FindAllStringSubmatch(trace, -1) {
+		if m[2] != "main.go" { // there it waits for its grader
+			return "it stands at " + SourceLine(m[1], m[3])
+		}
 	}
 	return ""
 }
@@ -373,9 +375,18 @@ func Build(ctx context.Context, root, pkg, out string, flags ...string) error {
 	args := append([]string{"build", "-buildvcs=false", "-ldflags=-s -w", "-o", out}, flags...)
 	cmd := exec.CommandContext(ctx, "go", append(args, pkg)...)
 	cmd.Dir = root
+	endsWhole(cmd)
+	// A build that is ended leaves its files behind: it gets a folder of its own for
+	// them.
+	scratch, err := os.MkdirTemp("", "workshop-build-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(scratch)
+	cmd.Env = append(os.Environ(), "GOTMPDIR="+scratch)
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output
-	err := cmd.Run()
+	err = cmd.Run()
 	if errors.Is(err, exec.ErrNotFound) {
 		return ErrNoGo
 	}

@@ -35,6 +35,8 @@ type Session struct {
 	release func()        // gives the server back; nil where nobody waits for it
 	stuckAt func() string // where a server that hangs stands; nil where nobody knows
 
+	before []*probe.Exchange // with the servers that this one has replaced
+
 	group    *group        // the servers of one database
 	database string        // where it is; "" where there is no real one
 	east     time.Duration // by how much the server's zone is ahead of UTC
@@ -180,9 +182,29 @@ func (s *Session) Advanced() time.Duration {
 	return s.group.advanced
 }
 
+// Replace ends the server and starts another in its place, as fresh as the first
+// was and at the same hour; change makes its settings differ.
+func (s *Session) Replace(t require.TestingT, change func(*lessons.Settings)) {
+	if s.bench == nil {
+		s.unavailable("it needs another server of the same program, which a URL cannot give")
+	}
+	settings := s.Settings
+	change(&settings)
+	another, err := open(s.ctx, s.bench, lessons.Command{Settings: settings})
+	if err != nil {
+		panic(err)
+	}
+	s.before = s.client.Log()
+	s.client.Close()
+	s.Settings, s.client = settings, another.client
+	s.group.mu.Lock()
+	defer s.group.mu.Unlock()
+	s.group.now = settings.Start
+}
+
 // Log returns the exchanges so far, those with a further server after all others.
 func (s *Session) Log() []*probe.Exchange {
-	var log []*probe.Exchange
+	log := slices.Clone(s.before)
 	for _, one := range s.all() {
 		log = append(log, one.client.Log()...)
 	}
@@ -314,8 +336,9 @@ func (s *Session) Do(t require.TestingT, r probe.Request) *Answer {
 // remotePatience is how long a server at a URL may take for one answer.
 const remotePatience = 10 * time.Second
 
-func (s *Session) send(r probe.Request) (*probe.Exchange, error) {
-	ctx := s.ctx
+func (s *Session) send(r probe.Request) (*probe.Exchange, error) { return s.sendIn(s.ctx, r) }
+
+func (s *Session) sendIn(ctx context.Context, r probe.Request) (*probe.Exchange, error) {
 	if s.target != nil {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, remotePatience)
@@ -363,6 +386,53 @@ func (s *Session) Everywhere(t require.TestingT, requests []At) []*Answer {
 	}
 	return answers
 }
+
+// A Pending is a request that was sent and whose answer nobody has asked for yet.
+type Pending struct {
+	session  *Session
+	exchange *probe.Exchange
+	err      error
+	answered chan struct{}
+	cancel   context.CancelFunc
+}
+
+// Begin sends a request and does not wait for the answer.
+func (s *Session) Begin(r probe.Request) *Pending {
+	ctx, cancel := context.WithCancel(s.ctx)
+	p := &Pending{session: s, answered: make(chan struct{}), cancel: cancel}
+	go func() {
+		defer close(p.answered)
+		p.exchange, p.err = s.sendIn(ctx, r)
+	}()
+	return p
+}
+
+// Cancel hangs up, as a person does who has waited long enough. No answer is to
+// be asked for afterwards.
+func (p *Pending) Cancel() { p.cancel() }
+
+// Within waits so long at most and tells whether the answer is there.
+func (p *Pending) Within(limit time.Duration) bool {
+	select {
+	case <-p.answered:
+		return true
+	case <-time.After(limit):
+		return false
+	}
+}
+
+// Answer waits for the answer. No answer is a failure.
+func (p *Pending) Answer(t require.TestingT) *Answer {
+	<-p.answered
+	p.cancel()
+	if p.err != nil {
+		p.session.noAnswer(t, p.exchange, p.err)
+	}
+	return &Answer{Exchange: p.exchange}
+}
+
+// Context ends when the step's time is up.
+func (s *Session) Context() context.Context { return s.ctx }
 
 // noAnswer finds out why no answer came. A handler that panics has answered
 // wrongly; a server that hangs or dies cannot be graded.

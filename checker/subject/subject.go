@@ -95,7 +95,7 @@ func Settings(l lessons.Lesson) lessons.Settings {
 	scale := func(d time.Duration) time.Duration {
 		return d / 20 * []time.Duration{17, 18, 19, 21, 22, 23}[number(6)] // never the usual one
 	}
-	s.AccessTTL, s.FreshFor = scale(s.AccessTTL), scale(s.FreshFor)
+	s.AccessTTL, s.FreshFor, s.KeyTTL = scale(s.AccessTTL), scale(s.FreshFor), scale(s.KeyTTL)
 	s.RefreshTTL = max(scale(s.RefreshTTL), s.AccessTTL)
 	return s
 }
