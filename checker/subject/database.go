@@ -94,7 +94,7 @@ func (s *Session) Lock(t require.TestingT) {
 	s.command("the lock of the database", lessons.Command{Op: lessons.OpLock})
 }
 
-// Tables are all that the server has stored, but for the table users.
+// Tables are all that the server has stored; of the table users, what it has added.
 func (s *Session) Tables(t require.TestingT) []mockdb.Table {
 	return s.command("a look into the database", lessons.Command{Op: lessons.OpTables}).Tables
 }
