@@ -246,3 +246,18 @@ func TestPolicyErrorsSayWhere(t *testing.T) {
 		assert.Contains(t, err.Error(), where)
 	}
 }
+
+func TestSummaryKeepsTextsInTheirBlocks(t *testing.T) {
+	l := lesson(t, "01")
+	b := New(Policy{}, "", "bwrap", []lessons.Lesson{l})
+	m := marked(l, 0)
+	m.Steps[0].Claim = "a\n````\n# not a heading"
+	marks := map[string]marking.Mark{l.ID: m}
+	row := b.Add(Row{Student: "ada"}, marks)
+	var out bytes.Buffer
+	s, err := Summary(&out)
+	require.NoError(t, err)
+	require.NoError(t, s.Add(b, row, marks))
+	assert.Contains(t, out.String(), "`````text\na\n````\n# not a heading")
+	assert.Contains(t, out.String(), "| 01-login | 0 of 17 | 0 of 17 |")
+}
