@@ -258,7 +258,7 @@ func (b *builder) tool(name string, args []string, more ...sandbox.Mount) (strin
 	src, out := Sources(b.folder), filepath.Join(b.folder, "out")
 	cmd := exec.CommandContext(ctx, program, args...)
 	// One student after another uses each core, so a compiler need not spread.
-	env := []string{"GOMAXPROCS=1", "GOGC=400", "TMPDIR=/tmp", "PWD=" + src}
+	env := []string{"GOMAXPROCS=1", "GOGC=off", "GOMEMLIMIT=512MiB", "TMPDIR=/tmp", "PWD=" + src}
 	if b.kit.box != nil {
 		var err error
 		cmd, err = b.kit.box.Command(ctx, sandbox.Spec{

@@ -205,7 +205,7 @@ func (m *Marker) seat(folder string, p build.Program, beside bool) (*subject.Sea
 	}
 	if beside {
 		b := &bridge{folder: filepath.Join(dir, "beside")}
-		if err := os.Mkdir(b.folder, 0o755); err != nil {
+		if err := errors.Join(os.Mkdir(b.folder, 0o755), os.Chmod(dir, 0o711)); err != nil {
 			return fail(err)
 		}
 		closers = append(closers, b)
