@@ -28,6 +28,8 @@ type Settings struct {
 	RefreshTTL time.Duration
 	FreshFor   time.Duration
 	SessionTTL time.Duration
+	URL        string      // where the server is reached; "" is where it listens
+	Provider   Provider    // where people sign in (lesson 11)
 	Slow       bool        // the database and the clock take a moment to answer, as they do over a network
 	HashCost   mockdb.Cost // of the passwords of users who are added; zero is mockdb.Cheap
 }
@@ -38,6 +40,7 @@ func (s Settings) Config(db *mockdb.DB, now func() time.Time) Config {
 		DB: db, Now: now,
 		Secret: s.Secret, Issuer: s.Issuer, Audience: s.Audience,
 		AccessTTL: s.AccessTTL, RefreshTTL: s.RefreshTTL, FreshFor: s.FreshFor, SessionTTL: s.SessionTTL,
+		URL: s.URL, Provider: s.Provider,
 		CountVisit: func(string) {},
 		Log:        slog.New(slog.DiscardHandler),
 	}
@@ -70,6 +73,7 @@ type Reply struct {
 	UserID  int    // OpAddUser
 	Hash    string // OpAddUser: the stored hash, which no answer may hold
 	Visits  int    // OpReport: dashboards shown
+	Logged  string // OpReport: the end of what the server has written to its log
 	Panics  []Panic
 }
 
@@ -93,6 +97,7 @@ type Bench struct {
 	db     *mockdb.DB
 	http   *http.Server
 	visits int
+	logged []byte
 	panics []Panic
 }
 
@@ -114,7 +119,7 @@ func (b *Bench) Do(c Command) Reply {
 	case OpReport:
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		return Reply{Visits: b.visits, Panics: b.panics}
+		return Reply{Visits: b.visits, Logged: string(b.logged), Panics: b.panics}
 	}
 	return Reply{Error: fmt.Sprintf("unknown command %q", c.Op)}
 }
@@ -137,7 +142,7 @@ func (b *Bench) Close() {
 func (b *Bench) open(c Command) (r Reply) {
 	b.Close()
 	b.mu.Lock()
-	b.clock, b.visits, b.panics = c.Settings.Start, 0, nil
+	b.clock, b.visits, b.logged, b.panics = c.Settings.Start, 0, nil, nil
 	b.mu.Unlock()
 
 	if b.pristine == nil {
@@ -157,7 +162,9 @@ func (b *Bench) open(c Command) (r Reply) {
 		}
 	}()
 	cfg := c.Settings.Config(b.db, b.now)
-	cfg.URL = baseURL(l)
+	if cfg.URL == "" {
+		cfg.URL = baseURL(l)
+	}
 	if c.Settings.Slow {
 		b.db.AfterLook(aMoment)
 		cfg.Now = func() time.Time {
@@ -165,7 +172,10 @@ func (b *Bench) open(c Command) (r Reply) {
 			return b.now()
 		}
 	}
-	cfg.Log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
+	cfg.Log = slog.New(slog.NewMultiHandler(
+		slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}),
+		slog.NewTextHandler(logbook{b}, &slog.HandlerOptions{Level: slog.LevelDebug}),
+	))
 	cfg.CountVisit = func(string) {
 		b.mu.Lock()
 		b.visits++
@@ -198,6 +208,21 @@ func (b *Bench) now() time.Time {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.clock
+}
+
+// A logbook keeps the end of what a server logs.
+type logbook struct{ *Bench }
+
+const logbookBytes = 64 << 10
+
+func (b logbook) Write(line []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.logged = append(b.logged, line...)
+	if over := len(b.logged) - logbookBytes; over > 0 {
+		b.logged = b.logged[over:]
+	}
+	return len(line), nil
 }
 
 // aMoment is long enough for others to come in between: where looking and writing

@@ -36,10 +36,19 @@ type Config struct {
 	FreshFor   time.Duration // how long a login counts as fresh (lesson 07)
 	SessionTTL time.Duration // the absolute end of a session (lesson 08)
 
-	URL string // where this server is reached, without a slash at the end: "http://127.0.0.1:8080"
+	URL      string   // where this server is reached, without a slash at the end: "http://127.0.0.1:8080"
+	Provider Provider // where people sign in (lesson 11)
 
 	CountVisit func(username string) // notes that the dashboard was shown (lesson 03)
 	Log        *slog.Logger          // for a person to read; never a password or a token
+}
+
+// A Provider is an OpenID provider, and what it calls the application that lets
+// people sign in there.
+type Provider struct {
+	Issuer       string // as its discovery document says, exactly: "https://login.example/tenant/v2.0"
+	ClientID     string // who the application is to it
+	ClientSecret string // what the application proves that with; "" is a public client
 }
 
 // minSecret is in bytes: as many bits as the hash of HS256 has (RFC 7518 §3.2).
@@ -82,6 +91,8 @@ type Lesson struct {
 	Base    string        // the lesson whose solution its starter goes on from; "" begins anew
 	Access  time.Duration // AccessTTL unless set
 	Refresh time.Duration // RefreshTTL unless set
+
+	SignsIn bool // its server lets people sign in at a [Provider]
 }
 
 // All returns the lessons in their order.
@@ -114,6 +125,9 @@ func All() []Lesson {
 		{ID: "09-cookies", Title: "Cookies", Minutes: 50, Base: "08-sliding",
 			Aim:  "carry the tokens in cookies, out of reach of scripts and of other people's pages",
 			Edit: []string{"cookies.go", "protect.go", "refresh.go", "sliding.go", "password.go", "server.go"}, Access: 24 * time.Hour, Refresh: 24 * time.Hour},
+		{ID: "11-oauth-client", Title: "Sign in elsewhere", Minutes: 75, SignsIn: true,
+			Aim:  "let people sign in at an identity provider, and keep them signed in when the access token expires",
+			Edit: []string{"provider.go", "login.go", "require.go", "home.go", "logout.go"}},
 	}
 }
 

@@ -67,6 +67,12 @@ func serve(ctx context.Context, l Lesson, newServer New, args []string, out io.W
 	flags.DurationVar(&s.RefreshTTL, "refresh-ttl", s.RefreshTTL, "how long a refresh token lives")
 	flags.DurationVar(&s.FreshFor, "fresh-for", s.FreshFor, "how long a login counts as fresh")
 	flags.DurationVar(&s.SessionTTL, "session-ttl", s.SessionTTL, "when a session ends for good")
+	if l.SignsIn {
+		flags.StringVar(&s.URL, "url", "", "where this server is reached, if that is not where it listens: `http://localhost:8080`")
+		flags.StringVar(&s.Provider.Issuer, "issuer-url", "", "the `issuer` of the provider that people sign in at")
+		flags.StringVar(&s.Provider.ClientID, "client-id", "", "what the provider calls this application")
+		flags.StringVar(&s.Provider.ClientSecret, "client-secret", "", "the application's secret there; none is a public client")
+	}
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		flags.SetOutput(out)
 		flags.PrintDefaults()
@@ -89,16 +95,17 @@ func serve(ctx context.Context, l Lesson, newServer New, args []string, out io.W
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
+	if l.SignsIn && (cfg.Provider.Issuer == "" || cfg.Provider.ClientID == "") {
+		return fmt.Errorf("people are to sign in at a provider, and none is named: make run LESSON=%02d starts one, or say -issuer-url and -client-id", l.Number())
+	}
 	listener, err := net.Listen("tcp", *addr)
 	if err != nil {
 		return fmt.Errorf("cannot listen on %s (%w): is another server running there? Try -addr 127.0.0.1:8081", *addr, err)
 	}
-	cfg.URL = baseURL(listener)
-	fmt.Fprintf(out, `%s · your server listens on http://%s, Ctrl-C ends it. Try, in another terminal:
-
-  curl -i http://%[2]s/login -H 'Content-Type: application/json' -d '{"username":"cosmo","password":"space-corgi"}'
-
-`, l.ID, listener.Addr())
+	if cfg.URL == "" {
+		cfg.URL = baseURL(listener)
+	}
+	fmt.Fprintf(out, "%s · your server listens on http://%s, Ctrl-C ends it. %s\n\n", l.ID, listener.Addr(), l.toTry(cfg.URL))
 
 	server := &http.Server{
 		Handler:           logRequests(newServer(cfg), log),
@@ -119,6 +126,16 @@ func serve(ctx context.Context, l Lesson, newServer New, args []string, out io.W
 		return fmt.Errorf("requests were still running after 3 s: %w", err)
 	}
 	return nil
+}
+
+// toTry is what a person may do first with a server at that URL.
+func (l Lesson) toTry(url string) string {
+	if l.SignsIn {
+		return fmt.Sprintf("Open %s in a browser.", url)
+	}
+	return fmt.Sprintf(`Try, in another terminal:
+
+  curl -i %s/login -H 'Content-Type: application/json' -d '{"username":"cosmo","password":"space-corgi"}'`, url)
 }
 
 // logRequests logs method, path, status and time of each request: no header, no

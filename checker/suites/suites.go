@@ -6,6 +6,7 @@ package suites
 import (
 	"jwtworkshop/checker/grade"
 	"jwtworkshop/checker/subject"
+	"jwtworkshop/checker/upstream"
 	"jwtworkshop/lessons"
 )
 
@@ -32,6 +33,7 @@ func chapters() []chapter {
 		{lesson: "08-sliding", steps: sliding()},
 		// Tokens travel otherwise: it asks the gravest questions again by itself.
 		{lesson: "09-cookies", steps: cookies(), alone: true},
+		{lesson: "11-oauth-client", steps: oauthClient(), beside: func() subject.Companion { return upstream.NewProvider() }},
 	}
 }
 

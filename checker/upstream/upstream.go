@@ -121,6 +121,12 @@ func (r *recorder) those(paths []string) []Call {
 // Await waits until so many requests for the path have arrived, and tells whether
 // they did before ctx ended.
 func (r *recorder) Await(ctx context.Context, path string, n int) bool {
+	return r.awaitThat(ctx, func() bool { return len(r.those([]string{path})) >= n })
+}
+
+// awaitThat waits until something is the case, which a request has brought about. It
+// is asked under the lock.
+func (r *recorder) awaitThat(ctx context.Context, so func() bool) bool {
 	defer context.AfterFunc(ctx, func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -128,7 +134,7 @@ func (r *recorder) Await(ctx context.Context, path string, n int) bool {
 	})()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for len(r.those([]string{path})) < n {
+	for !so() {
 		if ctx.Err() != nil {
 			return false
 		}

@@ -140,7 +140,7 @@ func (w *Workbook) Hash(l lessons.Lesson) (string, error) {
 }
 
 // graders are the files that a verdict depends on besides the lesson's own.
-var graders = []string{"go.mod", "lessons/*.go", "mockdb/*.go", "checker/forge/*.go", "checker/grade/*.go", "checker/probe/*.go", "checker/subject/*.go", "checker/suites/*.go"}
+var graders = []string{"go.mod", "lessons/*.go", "mockdb/*.go", "checker/forge/*.go", "checker/grade/*.go", "checker/probe/*.go", "checker/subject/*.go", "checker/suites/*.go", "checker/upstream/*.go"}
 
 // A Mark is what is remembered of the last verdict on a lesson.
 type Mark struct {
