@@ -487,7 +487,7 @@ func backFromProvider() []grade.Step {
 			Check: func(t require.TestingT, s *subject.Session) {
 				who := somebodyThere()
 				b := signedIn(t, s, who)
-				for _, next := range elsewhere {
+				for _, next := range append(slices.Clone(elsewhere), s.Origin()+".evil.example/", s.Origin()+"@evil.example/") {
 					path := "/login?next=" + url.QueryEscape(next)
 					claim := fmt.Sprintf("next=%q leads to another site", next)
 					a, to := b.Follow(t, b.Open(t, path))
@@ -932,58 +932,6 @@ func backFromProvider() []grade.Step {
 			},
 		},
 		{
-			ID: "tokens-stay-on-the-server", Task: 2, Needs: signsIn,
-			Title: "No token, no secret and no code_verifier is in an answer, a cookie or the log",
-			Why:   "A session cookie that is signed is not encrypted: whoever has the cookie reads the refresh token in it. And a log is read by more people than a database.",
-			Ref:   "OWASP ASVS 5.0 §10.1.1 (tokens only where they are needed) and §16.2.5 (logging)",
-			Takes: expiries(1),
-			Check: func(t require.TestingT, s *subject.Session) {
-				p, who := idp(s), somebodyThere()
-				p.Behave(func(m *upstream.Manner) { m.RefreshIDToken = true })
-				b := signedInAWhileAgo(t, s, who)
-				isIn(t, b, who, "an access token that has expired is not refreshed")
-				p.Next(p.Path.Userinfo, upstream.Fault{Status: 503})
-				b.Open(t, "/home")
-				b.Open(t, "/")
-				b.Submit(t, "/logout")
-				secrets := append(p.Issued(), s.Settings.Provider.ClientSecret)
-				for _, c := range p.Calls(p.Path.Token) {
-					if form, err := url.ParseQuery(string(c.Body)); err == nil {
-						secrets = append(secrets, form.Get("code_verifier"))
-					}
-				}
-				for _, e := range s.Log() {
-					a := &subject.Answer{Exchange: e}
-					for name, values := range e.ReplyHeader {
-						for _, v := range values {
-							for i, secret := range secrets {
-								// A sign-in that is under way may stand in a cookie of its own.
-								verifier := i > len(p.Issued())
-								if reveals(v, secret, 4) && !(verifier && name == "Set-Cookie") {
-									probe.Fail(t, &probe.Failure{Claim: "an answer shows a token or a secret, in its header " + name, Sent: a.Exchange, Want: "an answer without it", Got: a.Headers(name)})
-								}
-							}
-						}
-					}
-					for _, secret := range secrets {
-						if reveals(string(e.ReplyBody), secret, 2) {
-							failAt(t, a, "an answer shows a token or a secret", "an answer without it")
-						}
-					}
-				}
-				if !s.Controlled() {
-					return
-				}
-				for line := range strings.SplitSeq(s.Logged(t), "\n") {
-					for _, secret := range secrets {
-						if secret != "" && strings.Contains(line, secret) {
-							s.Fail(t, "the log holds a token or a secret", "a log without it", strings.ReplaceAll(line, secret, "[a secret]"))
-						}
-					}
-				}
-			},
-		},
-		{
 			ID: "user-is-the-sub", Task: 2, Needs: signsIn,
 			Title: "Two people with one e-mail address or one username are two people",
 			Why:   "Addresses and names are given again to others, and some providers let people write any address they like. The sub is the one thing that stays.",
@@ -996,22 +944,6 @@ func backFromProvider() []grade.Step {
 				other := signedIn(t, s, mallory)
 				isIn(t, other, mallory, "/home shows one person what another one with the same address may see")
 				isIn(t, one, ada, "/home shows one person what another one with the same address may see")
-			},
-		},
-		{
-			ID: "public-client-needs-no-secret", Task: 2, Needs: signsIn,
-			Title: "Without a client secret the application is a public client: it signs people in, and refreshes",
-			Why:   "Not every provider gives everybody a secret. PKCE is what protects the code then.",
-			Ref:   "RFC 6749 §2.1 (client types) and §3.2.1 (client_id without authentication)",
-			Set: func(c *lessons.Settings) {
-				if c.Provider.Issuer == "" {
-					c.Provider.ClientID = "public-" + strings.ToLower(rand.Text()[:8])
-				}
-			},
-			Takes: expiries(1),
-			Check: func(t require.TestingT, s *subject.Session) {
-				who := somebodyThere()
-				isIn(t, signedInAWhileAgo(t, s, who), who, "an application without a secret does not refresh")
 			},
 		},
 	}
@@ -1272,6 +1204,74 @@ func requireLogin() []grade.Step {
 					failAt(t, a, "a sign-in that began at /home?tab=4 leads to another page", "302 to /home?tab=4")
 				}
 				isIn(t, b, who, "somebody is signed in, and /home does not open")
+			},
+		},
+		{
+			ID: "public-client-needs-no-secret", Task: 3, Needs: refreshes,
+			Title: "Without a client secret the application is a public client: it signs people in, and refreshes",
+			Why:   "Not every provider gives everybody a secret. PKCE is what protects the code then.",
+			Ref:   "RFC 6749 §2.1 (client types) and §3.2.1 (client_id without authentication)",
+			Set: func(c *lessons.Settings) {
+				if c.Provider.Issuer == "" {
+					c.Provider.ClientID = "public-" + strings.ToLower(rand.Text()[:8])
+				}
+			},
+			Takes: expiries(1),
+			Check: func(t require.TestingT, s *subject.Session) {
+				who := somebodyThere()
+				isIn(t, signedInAWhileAgo(t, s, who), who, "an application without a secret does not refresh")
+			},
+		},
+		{
+			ID: "tokens-stay-on-the-server", Task: 3, Needs: refreshes,
+			Title: "No token, no secret and no code_verifier is in an answer, a cookie or the log",
+			Why:   "A session cookie that is signed is not encrypted: whoever has the cookie reads the refresh token in it. And a log is read by more people than a database.",
+			Ref:   "OWASP ASVS 5.0 §10.1.1 (tokens only where they are needed) and §16.2.5 (logging)",
+			Takes: expiries(1),
+			Check: func(t require.TestingT, s *subject.Session) {
+				p, who := idp(s), somebodyThere()
+				p.Behave(func(m *upstream.Manner) { m.RefreshIDToken = true })
+				b := signedInAWhileAgo(t, s, who)
+				isIn(t, b, who, "an access token that has expired is not refreshed")
+				p.Next(p.Path.Userinfo, upstream.Fault{Status: 503})
+				b.Open(t, "/home")
+				b.Open(t, "/")
+				b.Submit(t, "/logout")
+				secrets := append(p.Issued(), s.Settings.Provider.ClientSecret)
+				for _, c := range p.Calls(p.Path.Token) {
+					if form, err := url.ParseQuery(string(c.Body)); err == nil {
+						secrets = append(secrets, form.Get("code_verifier"))
+					}
+				}
+				for _, e := range s.Log() {
+					a := &subject.Answer{Exchange: e}
+					for name, values := range e.ReplyHeader {
+						for _, v := range values {
+							for i, secret := range secrets {
+								// A sign-in that is under way may stand in a cookie of its own.
+								verifier := i > len(p.Issued())
+								if reveals(v, secret, 4) && !(verifier && name == "Set-Cookie") {
+									probe.Fail(t, &probe.Failure{Claim: "an answer shows a token or a secret, in its header " + name, Sent: a.Exchange, Want: "an answer without it", Got: a.Headers(name)})
+								}
+							}
+						}
+					}
+					for _, secret := range secrets {
+						if reveals(string(e.ReplyBody), secret, 2) {
+							failAt(t, a, "an answer shows a token or a secret", "an answer without it")
+						}
+					}
+				}
+				if !s.Controlled() {
+					return
+				}
+				for line := range strings.SplitSeq(s.Logged(t), "\n") {
+					for _, secret := range secrets {
+						if secret != "" && strings.Contains(line, secret) {
+							s.Fail(t, "the log holds a token or a secret", "a log without it", strings.ReplaceAll(line, secret, "[a secret]"))
+						}
+					}
+				}
 			},
 		},
 		{
