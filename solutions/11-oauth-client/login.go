@@ -28,15 +28,10 @@ type begun struct {
 	At       time.Time // when it began
 }
 
-// What is in the session: who is signed in, and the sign-ins on their way.
 const (
-	personKey = "person" // a name in s.people
-	begunKey  = "begun"  // map[string]begun, by state
-)
-
-const (
+	begunKey = "begun"          // in the session: a map[string]begun, by state
 	patience = 10 * time.Minute // for typing a password, and looking for the phone
-	maxTabs  = 10               // sign-ins on their way in one browser
+	maxTabs  = 10               // sign-ins on their way in one browser; one more begins anew
 )
 
 // newSessions keeps a session for each browser: in its cookie is a random name, and

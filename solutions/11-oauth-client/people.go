@@ -7,6 +7,10 @@ import (
 	"time"
 )
 
+// personKey is where the browser's session says who is signed in: by a name in
+// s.people.
+const personKey = "person"
+
 // A person is somebody who is signed in with one browser.
 type person struct {
 	Subject string // the "sub" of the ID token: who it is at the provider, for ever
