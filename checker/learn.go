@@ -40,7 +40,12 @@ func (c *runCommand) Run(d *desk) error {
 	if len(flags) > 0 && flags[0] == "--" {
 		flags = flags[1:]
 	}
-	server := exec.CommandContext(d.ctx, program, flags...)
+	more, stop, err := provide(l, flags, d.out)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	server := exec.CommandContext(d.ctx, program, append(more, flags...)...)
 	server.Stdin, server.Stdout, server.Stderr = nil, os.Stdout, os.Stderr
 	server.Cancel = func() error { return server.Process.Signal(os.Interrupt) }
 	server.WaitDelay = 5 * time.Second

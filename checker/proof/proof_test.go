@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -299,6 +300,10 @@ func listening(t *testing.T, c proof.Case, program string) subject.Subject {
 	s.AccessTTL, s.RefreshTTL = shortAccess, shortRefresh
 	cmd := exec.Command(program, "-addr", "127.0.0.1:0", "-secret", string(s.Secret), "-issuer", s.Issuer, "-audience", s.Audience,
 		"-access-ttl", s.AccessTTL.String(), "-refresh-ttl", s.RefreshTTL.String())
+	if c.Lesson.SignsIn {
+		s.Provider = lessons.Provider{Issuer: "http://" + freeAddress(t), ClientID: "app-at-a-url", ClientSecret: "a-secret-of-the-app-at-a-url"}
+		cmd.Args = append(cmd.Args, "-issuer-url", s.Provider.Issuer, "-client-id", s.Provider.ClientID, "-client-secret", s.Provider.ClientSecret)
+	}
 	stderr, err := cmd.StderrPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
@@ -311,6 +316,7 @@ func listening(t *testing.T, c proof.Case, program string) subject.Subject {
 	require.NoError(t, err)
 	address := regexp.MustCompile(`http://[^\s,]+`).FindString(first)
 	require.NotEmpty(t, address, "the address of the server, in %q", first)
+	s.URL = address
 	go io.Copy(io.Discard, printed) // a pipe that nobody reads stops the server
 
 	patience := shortAccess + leeway + 2*time.Second
@@ -326,6 +332,15 @@ func listening(t *testing.T, c proof.Case, program string) subject.Subject {
 	})
 	require.NoError(t, err)
 	return sub
+}
+
+// freeAddress is where nobody listens: what a server is told before that somebody
+// does.
+func freeAddress(t *testing.T) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	return l.Addr().String()
 }
 
 // leeway is what the suites wait for beyond a lifetime.

@@ -28,6 +28,7 @@ import (
 	"jwtworkshop/checker/grade"
 	"jwtworkshop/checker/subject"
 	"jwtworkshop/checker/suites"
+	"jwtworkshop/checker/upstream"
 	"jwtworkshop/lessons"
 )
 
@@ -605,6 +606,9 @@ func serveSolution(ctx context.Context, t *testing.T, build func(string) (string
 	bin, err := build(b.solution)
 	require.NoError(t, err)
 	server := exec.Command(bin, append([]string{"-addr", "127.0.0.1:0"}, b.flags...)...)
+	if l, err := lessons.Find(b.solution); err == nil && l.SignsIn {
+		server.Args = append(server.Args, provided(t)...)
+	}
 	stderr, err := server.StderrPipe()
 	require.NoError(t, err)
 	require.NoError(t, server.Start())
@@ -638,6 +642,22 @@ func serveSolution(ctx context.Context, t *testing.T, build func(string) (string
 	}
 	return ""
 }
+
+// provided starts a provider for a block's server, as make run does, and returns the
+// flags that tell the server of it. It ends with the test.
+func provided(t *testing.T) []string {
+	t.Helper()
+	p, err := upstream.ForPeople(shownLife, io.Discard)
+	require.NoError(t, err)
+	client, err := p.Serve()
+	require.NoError(t, err)
+	t.Cleanup(p.Close)
+	return []string{"-issuer-url", client.Issuer, "-client-id", client.ClientID, "-client-secret", client.ClientSecret}
+}
+
+// shownLife is how long an access token lives in the texts. The reference takes it for
+// expired five seconds before its end: a reader waits three.
+const shownLife = 8 * time.Second
 
 // runConsole carries out the block's commands in one bash and returns the lines
 // that each printed, on stdout and stderr alike: that is what a reader sees.
