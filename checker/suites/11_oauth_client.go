@@ -150,7 +150,7 @@ func isHome(t require.TestingT, a *subject.Answer, who upstream.Account, claim s
 		failAt(t, a, claim, "200 and a page that names "+who.Name)
 	}
 	if !strings.Contains(html.UnescapeString(string(a.ReplyBody)), who.Name) {
-		probe.Fail(t, &probe.Failure{Claim: "/home does not name who is signed in", Sent: a.Exchange, Want: "a page that names " + who.Name, Got: a.Summary()})
+		failAt(t, a, "/home does not name who is signed in", "a page that names "+who.Name)
 	}
 	return a
 }
@@ -576,7 +576,10 @@ func backFromProvider() []grade.Step {
 					if a.Status >= 500 {
 						failAt(t, a, "/callback answers a sign-in that is no good with a fault of its own", "400, or another 4xx")
 					}
-					isIn(t, b, who, "a state that was used before signs somebody in again")
+					if a := b.Open(t, "/home"); strings.Contains(string(a.ReplyBody), other.Name) {
+						failAt(t, a, "a state that was used before signs somebody in again", "a page that names "+who.Name)
+					}
+					isIn(t, b, who, "a state that was used before signs somebody out")
 				}
 			},
 		},

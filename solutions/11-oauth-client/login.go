@@ -8,6 +8,7 @@ import (
 	"encoding/gob"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -64,7 +65,8 @@ func (s *server) login(c echo.Context) error {
 	s.begin(ctx, state, sent)
 	// The challenge is the verifier's hash: who reads this address, in a log or a
 	// history, cannot use the code that it leads to (RFC 7636 §4.2).
-	return c.Redirect(http.StatusFound, p.oauth.AuthCodeURL(state, oidc.Nonce(sent.Nonce), oauth2.S256ChallengeOption(sent.Verifier)))
+	asked := append(slices.Clone(p.offline), oidc.Nonce(sent.Nonce), oauth2.S256ChallengeOption(sent.Verifier))
+	return c.Redirect(http.StatusFound, p.oauth.AuthCodeURL(state, asked...))
 }
 
 // begin keeps a sign-in until the browser comes back with its state.

@@ -24,6 +24,8 @@ type endpoints struct {
 	verifier   *oidc.IDTokenVerifier // keeps the provider's keys, and fetches them again when it meets an unknown kid
 	userinfo   string
 	revocation string // "" where the provider has none
+
+	offline []oauth2.AuthCodeOption // what else is to be asked for, to get a refresh token
 }
 
 // context returns one in which both libraries ask the provider with our client, and
@@ -49,6 +51,7 @@ func (s *server) discover(ctx context.Context) (*endpoints, error) {
 		return nil, fmt.Errorf("discovery: %w", err)
 	}
 	var more struct {
+		Scopes     []string `json:"scopes_supported"`
 		Revocation string   `json:"revocation_endpoint"`
 		Methods    []string `json:"token_endpoint_auth_methods_supported"`
 	}
@@ -61,14 +64,20 @@ func (s *server) discover(ctx context.Context) (*endpoints, error) {
 			ClientSecret: s.cfg.Provider.ClientSecret,
 			Endpoint:     p.Endpoint(),
 			RedirectURL:  s.cfg.URL + "/callback",
-			// Without offline_access there is no refresh token (OIDC Core §11).
-			Scopes: []string{oidc.ScopeOpenID, "profile", oidc.ScopeOfflineAccess},
+			Scopes:       []string{oidc.ScopeOpenID, "profile"},
 		},
 		// Now is ours; the algorithms are those that the document names, never the
 		// token's own choice.
 		verifier:   p.Verifier(&oidc.Config{ClientID: s.cfg.Provider.ClientID, Now: s.cfg.Now}),
 		userinfo:   p.UserInfoEndpoint(),
 		revocation: more.Revocation,
+	}
+	// Without offline_access there is no refresh token (OIDC Core §11). A provider that
+	// lists its scopes and has no such one is Google, or does as Google does.
+	if len(more.Scopes) == 0 || slices.Contains(more.Scopes, oidc.ScopeOfflineAccess) {
+		found.oauth.Scopes = append(found.oauth.Scopes, oidc.ScopeOfflineAccess)
+	} else {
+		found.offline = []oauth2.AuthCodeOption{oauth2.AccessTypeOffline, oauth2.SetAuthURLParam("prompt", "consent")}
 	}
 	// Unless it is told, the library tries one way after the other, and sends each
 	// request that fails a second time: a code or a refresh token that works once.
