@@ -38,6 +38,10 @@ func expiries(n int) func(lessons.Settings) time.Duration {
 	return func(lessons.Settings) time.Duration { return time.Duration(n) * pastShort }
 }
 
+// told says whether the server at a URL was told of its provider long ago, so that
+// nothing can be set for a step.
+func told(c lessons.Settings) bool { return c.Provider.Issuer != "" }
+
 // idp is the session's provider.
 func idp(s *subject.Session) *upstream.Provider { return s.Beside().(*upstream.Provider) }
 
@@ -897,7 +901,9 @@ func backFromProvider() []grade.Step {
 			Why:   "The cookie is all that a thief needs now. Strict would be too much of a good thing: the way back from the provider comes from another site.",
 			Ref:   "OWASP ASVS 5.0 §3.3.1, §3.3.2 and §3.3.4, RFC 6265bis §4.1.2",
 			Set: func(c *lessons.Settings) {
-				c.URL = "https://app-" + strings.ToLower(rand.Text()[:8]) + ".example"
+				if !told(*c) {
+					c.URL = "https://app-" + strings.ToLower(rand.Text()[:8]) + ".example"
+				}
 			},
 			Check: func(t require.TestingT, s *subject.Session) {
 				b := s.Browser()
@@ -1212,7 +1218,7 @@ func requireLogin() []grade.Step {
 			Why:   "Not every provider gives everybody a secret. PKCE is what protects the code then.",
 			Ref:   "RFC 6749 §2.1 (client types) and §3.2.1 (client_id without authentication)",
 			Set: func(c *lessons.Settings) {
-				if c.Provider.Issuer == "" {
+				if !told(*c) {
 					c.Provider.ClientID = "public-" + strings.ToLower(rand.Text()[:8])
 				}
 			},

@@ -81,6 +81,7 @@ func (r *recorder) open(addr string, handler http.Handler) (string, error) {
 // Close stops it. Requests that are held end.
 func (r *recorder) Close() {
 	if r.http != nil {
+		r.listener.Close() // here and now; the server closes it where it has begun to serve
 		r.http.Close()
 	}
 }

@@ -67,8 +67,8 @@ var pages = template.Must(template.New("").Parse(`
 :root { color-scheme: light dark; --page: #f5f7fa; --card: #fff; --text: #1f2933; --soft: #52606d; --line: #cbd2d9; --deed: #17633a; --on-deed: #fff }
 @media (prefers-color-scheme: dark) { :root { --page: #12171d; --card: #1c232b; --text: #e6ebf0; --soft: #a3b0bd; --line: #3a4653; --deed: #7fd0a2; --on-deed: #0c1a12 } }
 body { margin: 0; padding: 1rem; background: var(--page); color: var(--text); font: 1rem/1.5 system-ui, sans-serif }
-main { max-width: 36rem; margin: 3rem auto; padding: 2rem; background: var(--card); border: 1px solid var(--line); border-radius: .75rem }
-h1 { margin: 0 0 1rem; line-height: 1.25; overflow-wrap: anywhere }
+main { max-width: 36rem; margin: clamp(0rem, 6vh, 4rem) auto; padding: clamp(1.25rem, 5vw, 2rem); background: var(--card); border: 1px solid var(--line); border-radius: .75rem }
+h1 { margin: 0 0 1rem; font-size: 1.625rem; line-height: 1.25; overflow-wrap: anywhere }
 table { width: 100%; margin: 1.5rem 0; border-collapse: collapse }
 th, td { padding: .5rem .75rem .5rem 0; border-top: 1px solid var(--line); text-align: left; vertical-align: top; overflow-wrap: anywhere }
 th { color: var(--soft); font-weight: 400 }
