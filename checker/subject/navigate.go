@@ -94,10 +94,11 @@ func (b *Browser) Cookies() []Cookie {
 }
 
 // LeadsTo is where an answer redirects a browser that is at a page of the origin;
-// nil where it does not.
+// nil where it does not. A permanent redirect is none: the browser keeps it, and does
+// not ask again when the reason is gone (RFC 9110 §15.4.2).
 func (a *Answer) LeadsTo(origin string) *url.URL {
 	switch a.Status {
-	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+	case http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect:
 	default:
 		return nil
 	}

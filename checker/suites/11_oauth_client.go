@@ -1095,9 +1095,7 @@ func requireLogin() []grade.Step {
 			Ref:   "RFC 6749 §5.2 (error, error_description), OWASP ASVS 5.0 §16.3.1",
 			Takes: expiries(1),
 			Check: func(t require.TestingT, s *subject.Session) {
-				if !s.Controlled() {
-					s.Logged(t)
-				}
+				s.Logged(t) // at a URL nobody can look: that is to be said before time passes
 				p, b := idp(s), signedInAWhileAgo(t, s, somebodyThere())
 				marker := "case-" + rand.Text()[:10]
 				p.Next(p.Path.Token, upstream.Fault{Status: 400, Header: http.Header{"Content-Type": {"application/json"}},
@@ -1385,10 +1383,10 @@ func requireLogin() []grade.Step {
 }
 
 func signOut() []grade.Step {
-	out := []string{"logout-ends-the-session"}
+	out := []string{"sign-out-ends-the-session"}
 	return []grade.Step{
 		{
-			ID: "logout-ends-the-session", Task: 5, Needs: []string{"callback-signs-in"},
+			ID: "sign-out-ends-the-session", Task: 5, Needs: []string{"callback-signs-in"},
 			Title: "POST /logout ends the session of this browser, and of no other",
 			Why:   "A logout that only clears the cookie leaves the copy of it that somebody has taken.",
 			Ref:   "OWASP ASVS 5.0 §7.4.1 (logout disallows further use of the session)",
@@ -1412,7 +1410,7 @@ func signOut() []grade.Step {
 			},
 		},
 		{
-			ID: "logout-revokes-the-refresh-token", Task: 5, Needs: []string{"logout-ends-the-session", "new-refresh-token-is-kept"},
+			ID: "sign-out-revokes-the-refresh-token", Task: 5, Needs: []string{"sign-out-ends-the-session", "new-refresh-token-is-kept"},
 			Title: "The provider is told to forget the refresh token: the one that there is now",
 			Why:   "The session is gone, the refresh token is not. In a backup or a heap dump it is good for months.",
 			Ref:   "RFC 7009 §2.1, OWASP ASVS 5.0 §10.4.9 (revocation)",
@@ -1438,7 +1436,7 @@ func signOut() []grade.Step {
 			},
 		},
 		{
-			ID: "logout-works-where-nothing-can-be-revoked", Task: 5, Needs: out,
+			ID: "sign-out-works-where-nothing-can-be-revoked", Task: 5, Needs: out,
 			Title: "A provider without a revocation endpoint keeps nobody in",
 			Why:   "Entra ID has none. A logout that works at one provider only is one that nobody has tried at the other.",
 			Ref:   "RFC 8414 §2 (revocation_endpoint is optional)",
@@ -1457,7 +1455,7 @@ func signOut() []grade.Step {
 			},
 		},
 		{
-			ID: "logout-does-not-wait-for-the-provider", Task: 5, Needs: out,
+			ID: "sign-out-does-not-wait-for-the-provider", Task: 5, Needs: out,
 			Title: "While the provider is slow or down, a logout is done all the same: the session ends first",
 			Why:   "At the shared computer in the library somebody presses the button, sees a wheel turn, and leaves.",
 			Ref:   "OWASP ASVS 5.0 §7.4.1 (logout), RFC 7009 §2.2.1 (503 of the revocation endpoint)",
@@ -1499,7 +1497,7 @@ func signOut() []grade.Step {
 			},
 		},
 		{
-			ID: "logout-is-by-post-only", Task: 5, Needs: out,
+			ID: "sign-out-is-by-post-only", Task: 5, Needs: out,
 			Title: "GET /logout ends nothing",
 			Why:   "The cookie is SameSite=Lax: it goes along with links, and an image in a forum is enough to sign out whoever reads it.",
 			Ref:   "RFC 9110 §9.2.1 (safe methods)",
@@ -1518,7 +1516,7 @@ func signOut() []grade.Step {
 			},
 		},
 		{
-			ID: "logout-is-not-undone-by-a-refresh", Task: 5, Needs: []string{"logout-ends-the-session", "expired-token-is-refreshed-on-the-way"},
+			ID: "sign-out-is-not-undone-by-a-refresh", Task: 5, Needs: []string{"sign-out-ends-the-session", "expired-token-is-refreshed-on-the-way"},
 			Title: "A refresh that is under way when somebody logs out brings no session back",
 			Why:   "One tab reloads, the other one logs out. A session that is written back at the end of the first request is there again, and nobody knows.",
 			Ref:   "OWASP ASVS 5.0 §7.4.1 (logout disallows further use of the session), CWE-367",
