@@ -9,10 +9,13 @@ CHECKER   := .workshop/bin/checker
 CHECKER_SOURCES := go.mod go.sum $(wildcard lessons/*.go lessons/*/*.md lessons/*/*.svg mockdb/*.go \
 	checker/*.go checker/*/*.go checker/*/*.txtar)
 
-.PHONY: check run list hint diff reset explain url class selftest test proof bench soak bench-class soak-class originals help
+.PHONY: check watch run list hint diff reset explain url class selftest test proof bench soak mutants fuzz bench-class soak-class originals help
 
 check: $(CHECKER) ## grade a lesson: LESSON=05, or all; without it the first that is not done
 	@$(CHECKER) check $(LESSON) $(if $(STEP),--step $(STEP)) $(FLAGS)
+
+watch: $(CHECKER) ## grade a lesson whenever you save: LESSON=05
+	@$(CHECKER) watch $(LESSON)
 
 run: $(CHECKER) ## start your server: LESSON=05 FLAGS="-access-ttl 30s"
 	@$(CHECKER) run $(LESSON) $(if $(FLAGS),-- $(FLAGS))
@@ -50,6 +53,12 @@ bench: ## what grading costs, as ratios
 
 soak: ## every suite 200 times in random order, with the machine under load
 	@go run ./checker/proof/soak
+
+mutants: ## change the references one operator at a time, and see that the suites notice
+	@go run ./checker/proof/mutants $(if $(LESSON),-lesson $(LESSON))
+
+fuzz: ## feed what parses foreign input with random input: TIME=1h for each target
+	@go run ./checker/proof/fuzz $(if $(TIME),-time $(TIME))
 
 class: ## for teachers: grade a class: SUBMISSIONS=dir OUT=dir FLAGS="--config class.yaml"
 	@go run ./checker/classroom grade $(or $(SUBMISSIONS),$(error say where they are: make class SUBMISSIONS=dir)) $(if $(OUT),--out $(OUT)) $(FLAGS)

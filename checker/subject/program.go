@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
@@ -21,6 +22,7 @@ import (
 	"time"
 
 	"jwtworkshop/lessons"
+	"jwtworkshop/mockdb"
 )
 
 // startTime is how long a lesson's program may take to call back.
@@ -32,8 +34,9 @@ type program struct {
 	seat   func() (*Seat, error)
 	source Source
 
-	mu  sync.Mutex // one command at a time
-	run *run       // nil where none is running
+	mu    sync.Mutex // one command at a time
+	run   *run       // nil where none is running
+	other *program   // nil until it is needed
 }
 
 // A run is one process of the program.
@@ -45,17 +48,24 @@ type run struct {
 	out    *json.Encoder
 	output *tail
 	gone   chan struct{} // closed when the process has ended
+
+	database string // of the server that is open; "" where it has none
 }
 
 // Program returns the subject that runs the program at path, in as many processes
 // as sessions are to overlap. A process is started when it is needed, and again if
 // it dies or hangs.
 func Program(path string, overlap int) Subject {
-	return Seated(func() (*Seat, error) {
-		cmd := exec.Command(path)
+	return Seated(here(path), ownSource, overlap)
+}
+
+// here is the seat of a program that runs as this one does.
+func here(path string, args ...string) func() (*Seat, error) {
+	return func() (*Seat, error) {
+		cmd := exec.Command(path, args...)
 		cmd.Env = os.Environ()
 		return &Seat{Cmd: cmd}, nil
-	}, ownSource, overlap)
+	}
 }
 
 // Seated returns the subject that runs a program where seat puts it, as [Program]
@@ -125,7 +135,19 @@ func (p *pool) Close() error {
 func (p *program) Close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.run != nil {
+		p.run.conn.Close() // a lesson's program ends when its grader hangs up
+		if p.run.database != "" {
+			select { // it has that to clear away
+			case <-p.run.gone:
+			case <-time.After(time.Second):
+			}
+		}
+	}
 	p.end()
+	if p.other != nil {
+		p.other.Close()
+	}
 	return nil
 }
 
@@ -133,36 +155,71 @@ func (p *program) end() {
 	if p.run == nil {
 		return
 	}
-	p.run.conn.Close() // a lesson's program ends when its grader hangs up
+	p.run.conn.Close()
 	p.run.kill()
+	// Who was killed has left its database behind. Only what is certainly one is removed.
+	folder := filepath.Dir(p.run.database)
+	if filepath.Dir(folder) == filepath.Clean(os.TempDir()) && strings.HasPrefix(filepath.Base(folder), mockdb.SQLFolder) {
+		os.RemoveAll(folder)
+	}
 	p.run = nil
 }
 
-// Fresh opens a fresh server in the program that runs. Where the last session
-// left the program dead or hanging, it is started again.
-func (p *program) Fresh(ctx context.Context, s lessons.Settings) (*Session, error) {
+// ready starts the program unless it is running. Where the last session left it
+// dead or hanging, it is started again.
+func (p *program) ready(ctx context.Context) error {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.run != nil && p.run.ended() {
 		p.end()
 	}
 	if p.run == nil {
 		r, err := start(ctx, p.seat, p.source)
 		if err != nil {
-			p.mu.Unlock()
-			return nil, err
+			return err
 		}
 		p.run = r
 	}
-	command := lessons.Command{Settings: s, Listen: p.run.Listen}
+	return nil
+}
+
+func (p *program) twin(ctx context.Context) (*program, error) {
+	p.mu.Lock()
+	if p.other == nil {
+		p.other = &program{seat: p.seat, source: p.source}
+	}
+	p.mu.Unlock()
+	return p.other, p.other.ready(ctx)
+}
+
+// command is how a server is opened in the program that runs.
+func (p *program) command(s lessons.Settings) (lessons.Command, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c := lessons.Command{Settings: s}
+	if p.run == nil {
+		return c, nil
+	}
+	c.Listen = p.run.Listen
 	if p.run.Reach != nil {
 		ways, err := p.run.Reach(companions(s))
 		if err != nil {
-			p.mu.Unlock()
-			return nil, fmt.Errorf("a fault of the checker's own: %w", err)
+			return c, fmt.Errorf("a fault of the checker's own: %w", err)
 		}
-		command.Reach = ways
+		c.Reach = ways
 	}
-	p.mu.Unlock()
+	return c, nil
+}
+
+// Fresh opens a fresh server in the program that runs.
+func (p *program) Fresh(ctx context.Context, s lessons.Settings) (*Session, error) {
+	if err := p.ready(ctx); err != nil {
+		return nil, err
+	}
+	command, err := p.command(s)
+	if err != nil {
+		return nil, err
+	}
 	session, err := open(ctx, p, command, p.source)
 	if err != nil {
 		return nil, err
@@ -186,8 +243,10 @@ func (p *program) stuckAt() string {
 	}
 	trace := p.run.output.String()
 	p.end()
-	if m := learnersFrame.FindStringSubmatch(trace); m != nil {
-		return "it stands at " + sourceLine(m[1], m[3], p.source)
+	for _, m := range learnersFrame.FindAllStringSubmatch(trace, -1) {
+		if m[2] != "main.go" { // there it waits for its grader
+			return "it stands at " + sourceLine(m[1], m[3], p.source)
+		}
 	}
 	return ""
 }
@@ -216,6 +275,12 @@ func (p *program) do(ctx context.Context, c lessons.Command) (lessons.Reply, err
 		err = p.run.in.Decode(&r)
 	}
 	if err == nil {
+		if c.Op == lessons.OpOpen {
+			p.run.database = r.Database
+			if c.Join {
+				p.run.database = ""
+			}
+		}
 		if p.run.Network != "" {
 			r.Network, r.Addr = p.run.Network, p.run.Addr
 		}
