@@ -273,18 +273,18 @@ func TestTheProviderIsNamedByFlags(t *testing.T) {
 		return http.NotFoundHandler()
 	}
 	for _, args := range [][]string{nil, {"-issuer-url", "https://login.example"}, {"-client-id", "app"}} {
-		err := serve(t.Context(), l, build, args, io.Discard)
+		err := serve(t.Context(), l, build, nil, args, io.Discard)
 		require.Error(t, err)
 		assert.NotContains(t, err.Error(), "\n")
 		assert.Contains(t, err.Error(), "-issuer-url")
 	}
-	assert.Error(t, serve(t.Context(), All()[0], build, []string{"-issuer-url", "x"}, io.Discard), "other lessons have no such flag")
+	assert.Error(t, serve(t.Context(), All()[0], build, nil, []string{"-issuer-url", "x"}, io.Discard), "other lessons have no such flag")
 
 	ctx, cancel := context.WithCancel(t.Context())
 	var out buffer
 	ended := make(chan error, 1)
 	go func() {
-		ended <- serve(ctx, l, build, []string{"-addr", "127.0.0.1:0", "-url", "http://localhost:8080", "-issuer-url", "https://login.example", "-client-id", "app", "-client-secret", "secret"}, &out)
+		ended <- serve(ctx, l, build, nil, []string{"-addr", "127.0.0.1:0", "-url", "http://localhost:8080", "-issuer-url", "https://login.example", "-client-id", "app", "-client-secret", "secret"}, &out)
 	}()
 	c := <-got
 	cancel()
