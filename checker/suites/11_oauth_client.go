@@ -312,7 +312,7 @@ func toProvider() []grade.Step {
 			ID: "home-without-a-login-leads-to-the-provider", Task: 1,
 			Title: "GET / is for everybody; GET /home leads whoever is not signed in to the provider's authorization endpoint",
 			Why:   "Where people sign in is for the provider to say. An address that is written into the code is right for one provider, until it moves.",
-			Ref:   "OIDC Core 1.0 §3.1.2.1 (authentication request), OIDC Discovery 1.0 §4",
+			Ref:   "OIDC Core 1.0 §3.1.2.1 (authentication request), OIDC Discovery 1.0 §4 (obtaining provider configuration information)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				b := s.Browser()
 				b.Open(t, "/").Is(t, http.StatusOK, "the page for everybody is not shown")
@@ -348,7 +348,7 @@ func toProvider() []grade.Step {
 			ID: "login-has-a-state-and-a-nonce-of-its-own", Task: 1, Needs: []string{"home-without-a-login-leads-to-the-provider"},
 			Title: "Each sign-in has a state and a nonce that nobody can guess",
 			Why:   "What is the same for everybody, or can be guessed, an attacker can put into a link of their own.",
-			Ref:   "RFC 6749 §10.12, OIDC Core 1.0 §3.1.2.1 (state, nonce) and §15.5.2",
+			Ref:   "RFC 6749 §10.12 (cross-site request forgery), OIDC Core 1.0 §3.1.2.1 (state, nonce) and §15.5.2 (nonce implementation notes)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				b, seen := s.Browser(), map[string]bool{}
 				for _, browser := range []*subject.Browser{b, b, s.Browser()} {
@@ -370,7 +370,7 @@ func toProvider() []grade.Step {
 			ID: "login-sends-a-pkce-challenge", Task: 1, Needs: []string{"home-without-a-login-leads-to-the-provider"},
 			Title: "Each sign-in has a code_challenge of its own, by the method S256",
 			Why:   "Whoever gets hold of a code, in a log or a history, could otherwise put it into a sign-in of their own. It is wanted of applications with a secret, too.",
-			Ref:   "RFC 9700 §2.1.1, RFC 7636 §4.2 and §4.3",
+			Ref:   "RFC 9700 §2.1.1 (authorization code grant), RFC 7636 §4.2 and §4.3 (code challenge, sent with the authorization request)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				b, seen := s.Browser(), map[string]bool{}
 				for _, browser := range []*subject.Browser{b, b, s.Browser()} {
@@ -444,7 +444,7 @@ func backFromProvider() []grade.Step {
 			ID: "callback-signs-in", Task: 2, Needs: []string{"home-without-a-login-leads-to-the-provider"},
 			Title: "What the provider sends to /callback signs somebody in, and leads to /home, which names them",
 			Why:   "It is what all this is for.",
-			Ref:   "OIDC Core 1.0 §3.1.3 (token endpoint), RFC 6749 §4.1",
+			Ref:   "OIDC Core 1.0 §3.1.3 (token endpoint), RFC 6749 §4.1 (authorization code grant)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				first, second := somebodyThere(), somebodyThere()
 				one, other := s.Browser(), s.Browser()
@@ -484,7 +484,7 @@ func backFromProvider() []grade.Step {
 			ID: "login-leads-to-no-other-site", Task: 2, Needs: []string{"login-leads-back-to-where-one-was-going"},
 			Title: "Whatever next says, the browser stays on this server",
 			Why:   "The link begins with your address, the sign-in is real, and the page after it asks for the password once more, on a server of the attacker's.",
-			Ref:   "RFC 9700 §4.11.1 (client as open redirector), CWE-601, URL Standard §4.4",
+			Ref:   "RFC 9700 §4.11.1 (client as open redirector), CWE-601, URL Standard §4.4 (URL parsing)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				who := somebodyThere()
 				b := signedInto(t, s, who)
@@ -509,7 +509,7 @@ func backFromProvider() []grade.Step {
 			ID: "callback-wants-its-state", Task: 2, Needs: signsIn,
 			Title: "/callback without the state that was sent, or with another one, signs nobody in, whatever else it says",
 			Why:   "An attacker signs in as themselves, stops at the last redirect, and sends you its address. You fill in your card number, in their account.",
-			Ref:   "RFC 6749 §10.12 (cross-site request forgery), RFC 9700 §4.7",
+			Ref:   "RFC 6749 §10.12 (cross-site request forgery), RFC 9700 §4.7 (cross-site request forgery)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				who := somebodyThere()
 				for _, begun := range []bool{true, false} {
@@ -543,7 +543,7 @@ func backFromProvider() []grade.Step {
 			ID: "state-belongs-to-the-browser", Task: 2, Needs: []string{"callback-wants-its-state"},
 			Title: "A sign-in that began in one browser cannot be ended in another",
 			Why:   "A state that the server knows and the browser need not is one that the attacker can fetch for you.",
-			Ref:   "RFC 9700 §4.7.1 (bound to the user agent), RFC 6749 §10.12",
+			Ref:   "RFC 9700 §4.7.1 (bound to the user agent), RFC 6749 §10.12 (cross-site request forgery)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				attacker, victim := somebodyThere(), somebodyThere()
 				theirs := s.Browser()
@@ -591,7 +591,7 @@ func backFromProvider() []grade.Step {
 			ID: "two-tabs-can-sign-in", Task: 2, Needs: signsIn,
 			Title: "Two sign-ins that are under way in one browser both succeed, in either order",
 			Why:   "A browser that is opened again opens all its tabs. If they share one place for the state, only the last one gets in.",
-			Ref:   "RFC 9700 §4.7.1 (state per request), OWASP ASVS 5.0 §10.2.1",
+			Ref:   "RFC 9700 §4.7.1 (state per request), OWASP ASVS 5.0 §10.2.1 (OAuth client: CSRF on the code flow)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				who := somebodyThere()
 				for _, order := range [][]int{{0, 1}, {1, 0}} {
@@ -641,7 +641,7 @@ func backFromProvider() []grade.Step {
 			ID: "id-token-is-signed-by-the-provider", Task: 2, Needs: signsIn,
 			Title: "An ID token that is signed by nobody, or by somebody else, signs nobody in",
 			Why:   "The ID token says who it is. Unsigned, anybody on the way says it. OIDC Core lets a client off where TLS vouches for the token endpoint; here nothing does.",
-			Ref:   "OIDC Core 1.0 §3.1.3.7 (6 to 8), RFC 8725 §3.1 to §3.3",
+			Ref:   "OIDC Core 1.0 §3.1.3.7 (6 to 8), RFC 8725 §3.1 to §3.3 (algorithms, validate all cryptographic operations)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				p, who := idp(s), somebodyThere()
 				isIn(t, signedInto(t, s, who), who, "somebody is signed in, and /home does not open")
@@ -741,7 +741,7 @@ func backFromProvider() []grade.Step {
 			ID: "nonce-is-compared", Task: 2, Needs: []string{"callback-signs-in", "login-has-a-state-and-a-nonce-of-its-own"},
 			Title: "An ID token with another nonce, or without one, signs nobody in",
 			Why:   "It is a good ID token, for this application, and of another sign-in: somebody has stolen it, or its code, and puts it into theirs.",
-			Ref:   "OIDC Core 1.0 §3.1.3.7 (11) and §15.5.2, RFC 9700 §4.5.3.2",
+			Ref:   "OIDC Core 1.0 §3.1.3.7 (11) and §15.5.2 (nonce implementation notes), RFC 9700 §4.5.3.2 (nonce)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				p, who := idp(s), somebodyThere()
 				isIn(t, signedInto(t, s, who), who, "somebody is signed in, and /home does not open")
@@ -772,7 +772,7 @@ func backFromProvider() []grade.Step {
 			ID: "answer-without-an-id-token-is-refused", Task: 2, Needs: signsIn,
 			Title: "An answer of the token endpoint without an ID token, or with no sense in it, signs nobody in and panics nowhere",
 			Why:   "A type assertion without its second value is a crash that anybody's misconfigured proxy can cause.",
-			Ref:   "OIDC Core 1.0 §3.1.3.3 (id_token is required) and §3.1.3.5",
+			Ref:   "OIDC Core 1.0 §3.1.3.3 (id_token is required) and §3.1.3.5 (token response validation)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				p, who := idp(s), somebodyThere()
 				for _, change := range []func(map[string]any){
@@ -854,7 +854,7 @@ func backFromProvider() []grade.Step {
 			ID: "code-is-sent-once", Task: 2, Needs: signsIn,
 			Title: "A code is sent to the token endpoint once; where that fails, the answer is 503, or a refusal where the code is no good",
 			Why:   "A library that guesses how the client proves itself sends each request that fails a second time. A code that comes twice looks stolen, and the provider ends what came of it.",
-			Ref:   "RFC 6749 §4.1.2 (a code must not be used more than once) and §2.3.1",
+			Ref:   "RFC 6749 §4.1.2 (a code must not be used more than once) and §2.3.1 (client password)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				p, who := idp(s), somebodyThere()
 				refused := upstream.Fault{Status: 400, Header: http.Header{"Content-Type": {"application/json"}}, Body: `{"error":"invalid_grant","error_description":"the code has expired"}`}
@@ -899,7 +899,7 @@ func backFromProvider() []grade.Step {
 			ID: "session-cookie-is-guarded", Task: 2, Needs: signsIn,
 			Title: "The server's cookies are HttpOnly, SameSite=Lax and for this host only, and Secure where its address is https",
 			Why:   "The cookie is all that a thief needs now. Strict would be too much of a good thing: the way back from the provider comes from another site.",
-			Ref:   "OWASP ASVS 5.0 §3.3.1, §3.3.2 and §3.3.4, RFC 6265bis §4.1.2",
+			Ref:   "OWASP ASVS 5.0 §3.3.1 to §3.3.4 (cookie setup: Secure, SameSite, HttpOnly), RFC 10025 §4.1.2 (Set-Cookie semantics)",
 			Set: func(c *lessons.Settings) {
 				if !told(*c) {
 					c.URL = "https://app-" + strings.ToLower(rand.Text()[:8]) + ".example"
@@ -1000,7 +1000,7 @@ func requireLogin() []grade.Step {
 			ID: "new-refresh-token-is-kept", Task: 3, Needs: refreshes,
 			Title: "Where a refresh gives a new refresh token, the next refresh sends that one",
 			Why:   "With the old one it works once, and fails an hour later. By then the test is long over.",
-			Ref:   "RFC 6749 §6 (the client must discard the old refresh token), RFC 9700 §4.14.2",
+			Ref:   "RFC 6749 §6 (the client must discard the old refresh token), RFC 9700 §4.14.2 (refresh token protection)",
 			Takes: expiries(3),
 			Check: func(t require.TestingT, s *subject.Session) {
 				who := somebodyThere()
@@ -1061,7 +1061,7 @@ func requireLogin() []grade.Step {
 			},
 		},
 		{
-			ID: "refused-refresh-ends-the-session", Task: 3, Needs: refreshes,
+			ID: "refused-refresh-signs-people-out", Task: 3, Needs: refreshes,
 			Title: "When the refresh is refused for good, the session is cleared and the browser is led to /",
 			Why:   "invalid_grant does not pass. With the session kept, every page tries again; led back to the login, some browsers go round for ever.",
 			Ref:   "RFC 6749 §5.2 (invalid_grant)",
@@ -1089,10 +1089,10 @@ func requireLogin() []grade.Step {
 			},
 		},
 		{
-			ID: "refused-refresh-is-logged", Task: 3, Needs: []string{"refused-refresh-ends-the-session"},
+			ID: "refused-refresh-is-logged", Task: 3, Needs: []string{"refused-refresh-signs-people-out"},
 			Title: "The log says why a refresh was refused: the error code and the description",
 			Why:   "\"People are signed out\" is all that you hear. The reason was in the answer: a changed password, a secret that has run out, a policy of last Tuesday.",
-			Ref:   "RFC 6749 §5.2 (error, error_description), OWASP ASVS 5.0 §16.3.1",
+			Ref:   "RFC 6749 §5.2 (error, error_description), OWASP ASVS 5.0 §16.3.1 (security events are logged)",
 			Takes: expiries(1),
 			Check: func(t require.TestingT, s *subject.Session) {
 				s.Logged(t) // at a URL nobody can look: that is to be said before time passes
@@ -1115,7 +1115,7 @@ func requireLogin() []grade.Step {
 			ID: "outage-keeps-the-session", Task: 3, Needs: refreshes,
 			Title: "While the token endpoint is of no help, /home is 503 and the session is kept",
 			Why:   "The provider is down for a minute, and all your users are signed out for the day.",
-			Ref:   "RFC 6749 §5.2 (what is no error of the token endpoint is no refusal), RFC 9110 §15.6.4",
+			Ref:   "RFC 6749 §5.2 (what is no error of the token endpoint is no refusal), RFC 9110 §15.6.4 (503 Service Unavailable)",
 			Takes: expiries(1),
 			Check: func(t require.TestingT, s *subject.Session) {
 				p, who := idp(s), somebodyThere()
@@ -1282,7 +1282,7 @@ func requireLogin() []grade.Step {
 			ID: "home-shows-what-the-provider-says", Task: 4, Needs: signsIn,
 			Title: "/home asks userinfo with the access token, and shows its name, escaped",
 			Why:   "The name is somebody else's data, and somebody else chooses it.",
-			Ref:   "OIDC Core 1.0 §5.3 (UserInfo endpoint), RFC 6750 §2.1, OWASP ASVS 5.0 §1.2.1 (output encoding)",
+			Ref:   "OIDC Core 1.0 §5.3 (UserInfo endpoint), RFC 6750 §2.1 (Authorization request header field), OWASP ASVS 5.0 §1.2.1 (output encoding)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				p, who := idp(s), somebodyThere()
 				b := signedInto(t, s, who)
@@ -1413,7 +1413,7 @@ func signOut() []grade.Step {
 			ID: "sign-out-revokes-the-refresh-token", Task: 5, Needs: []string{"sign-out-ends-the-session", "new-refresh-token-is-kept"},
 			Title: "The provider is told to forget the refresh token: the one that there is now",
 			Why:   "The session is gone, the refresh token is not. In a backup or a heap dump it is good for months.",
-			Ref:   "RFC 7009 §2.1, OWASP ASVS 5.0 §10.4.9 (revocation)",
+			Ref:   "RFC 7009 §2.1 (revocation request), OWASP ASVS 5.0 §10.4.9 (revocation)",
 			Takes: expiries(1),
 			Check: func(t require.TestingT, s *subject.Session) {
 				p, who, other := idp(s), somebodyThere(), somebodyThere()

@@ -386,7 +386,7 @@ func database() []grade.Step {
 			ID: "one-winner-across-two-servers", Task: 4, Needs: []string{"two-servers-share-sessions"},
 			Title: "Of twenty refreshes at once at two servers, one succeeds at most, and none is a 5xx",
 			Why:   "A lock in one process keeps out the requests of that process. Only the database sees all of them.",
-			Ref:   "CWE-367 (time-of-check to time-of-use race), RFC 9700 §4.14.2",
+			Ref:   "CWE-367 (time-of-check to time-of-use race), RFC 9700 §4.14.2 (refresh token protection)",
 			Set:   func(c *lessons.Settings) { c.Slow = true },
 			Check: func(t require.TestingT, s *subject.Session) {
 				servers := []*subject.Session{s, s.Another(t)}
