@@ -47,6 +47,7 @@ type screen struct {
 	page          page
 	views         map[page]*viewport.Model
 	rendered      rendered // the page text
+	difference    string   // what the page diff shows
 
 	note    string // what a key has left to say, until the next one or a verdict
 	lasting bool   // it outlives the verdict: the save was its own
@@ -160,7 +161,8 @@ func (s *screen) update(msg tea.Msg) tea.Cmd {
 		case msg.text == "":
 			s.note = "your files and the reference are the same"
 		default:
-			s.views[diff].SetContent(s.colours(msg.text))
+			s.difference = msg.text
+			s.views[diff].GotoTop()
 			s.open(diff)
 		}
 	case tea.KeyPressMsg:

@@ -73,6 +73,8 @@ func (s *screen) layout() {
 		v.EnsureVisible(s.cursor, 0, 0)
 	case text:
 		v.SetContent(s.textPage())
+	case diff:
+		v.SetContent(s.card(func(c report.Card) { c.Diff(s.difference) }))
 	case help:
 		v.SetContent(s.helpPage())
 	}
@@ -355,9 +357,4 @@ func (s *screen) helpPage() string {
 	}
 	lines = append(lines, "", faint.Render("What is longer than the screen is scrolled with ↑ ↓, page up and page down."))
 	return strings.Join(lines, "\n")
-}
-
-// colours prints a diff as checker diff does.
-func (s *screen) colours(text string) string {
-	return s.card(func(c report.Card) { c.Diff(text) })
 }
