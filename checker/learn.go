@@ -7,13 +7,16 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"jwtworkshop/checker/grade"
 	"jwtworkshop/checker/report"
 	"jwtworkshop/checker/subject"
 	"jwtworkshop/checker/suites"
+	"jwtworkshop/checker/upstream"
 	"jwtworkshop/checker/workbook"
 	"jwtworkshop/lessons"
 )
@@ -22,6 +25,8 @@ type runCommand struct {
 	Lesson   string   `arg:"" optional:"" help:"5, 05 or 05-refresh. Unless given: the first that is not done."`
 	Flags    []string `arg:"" optional:"" passthrough:"" help:"For the server, after --: -addr, -access-ttl, … (-h lists them)."`
 	Solution bool     `help:"Start the reference solution instead of yours."`
+
+	UpstreamTTL time.Duration `name:"upstream-ttl" default:"30s" help:"How long the access tokens of the upstream live, for a lesson that has one."`
 }
 
 func (c *runCommand) Run(d *desk) error {
@@ -42,6 +47,14 @@ func (c *runCommand) Run(d *desk) error {
 	if len(flags) > 0 && flags[0] == "--" {
 		flags = flags[1:]
 	}
+	if l.Upstream && !names(flags, "upstream") {
+		api, err := c.upstream(d)
+		if err != nil {
+			return err
+		}
+		defer api.Close()
+		flags = append(flags, "-upstream", api.URL())
+	}
 	return d.hand(nil, program, flags...)
 }
 
@@ -60,6 +73,41 @@ func (d *desk) hand(stdin io.Reader, program string, args ...string) error {
 		return nil
 	}
 	return err
+}
+
+// upstream starts an API for the lesson's server to log in at, and tells of its calls.
+func (c *runCommand) upstream(d *desk) (*upstream.API, error) {
+	if c.UpstreamTTL < time.Second {
+		return nil, errors.New("--upstream-ttl wants a second at least")
+	}
+	out := d.card(false).Out
+	api := upstream.NewAPI()
+	api.Lives(c.UpstreamTTL)
+	api.Gives(upstream.Rotated)
+	var lines sync.Mutex
+	api.Watch = func(call upstream.Call) {
+		lines.Lock()
+		defer lines.Unlock()
+		say(out, "  upstream  %s %s  %d", call.Method, call.Path, call.Status)
+	}
+	if err := api.Open(&lessons.Settings{Upstream: "http://" + personsUpstream}); err != nil {
+		if err := api.Open(&lessons.Settings{}); err != nil { // that port is taken: any other
+			return nil, err
+		}
+	}
+	say(out, "The upstream listens on %s. Its access tokens live %v.", api.URL(), c.UpstreamTTL)
+	return api, nil
+}
+
+// personsUpstream is where a person finds the upstream of make run.
+const personsUpstream = "127.0.0.1:9000"
+
+// names tells whether a flag is among the arguments.
+func names(args []string, flag string) bool {
+	return slices.ContainsFunc(args, func(arg string) bool {
+		name, _, _ := strings.Cut(strings.TrimLeft(arg, "-"), "=")
+		return strings.HasPrefix(arg, "-") && name == flag
+	})
 }
 
 type watchCommand struct {

@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"encoding/xml"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -12,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -112,6 +115,38 @@ func TestTheWayThroughALesson(t *testing.T) {
 	assert.Contains(t, string(saved), "// mine")
 	code, _, _ = l.types("check", "01")
 	assert.Equal(t, 1, code)
+}
+
+func TestRunStartsWhatTheServerLogsInAt(t *testing.T) {
+	l := newLearner(t)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	at := listener.Addr().String()
+	listener.Close()
+	var out, stderr bytes.Buffer
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan int, 1)
+	go func() {
+		ended <- run(ctx, l.folder, []string{"run", "10", "--solution", "--", "-addr", at}, &out, &stderr)
+	}()
+	assert.Eventually(t, func() bool {
+		res, err := http.Post("http://"+at+"/login", "application/json", strings.NewReader(`{"username":"cosmo","password":"space-corgi"}`))
+		if err != nil {
+			return false
+		}
+		res.Body.Close()
+		return res.StatusCode == http.StatusNoContent
+	}, time.Minute, 20*time.Millisecond)
+	stop()
+	assert.Equal(t, 0, <-ended, stderr.String())
+	assert.Contains(t, out.String(), "Its access tokens live 30s.")
+	assert.Contains(t, out.String(), "  upstream  POST /login  200\n")
+
+	l.complains([]string{"--upstream-ttl"}, "run", "10", "--solution", "--upstream-ttl", "0s")
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer taken.Close()
+	l.complains([]string{"--upstream-listen"}, "url", "http://127.0.0.1:1", "--lesson", "10", "--upstream-listen", taken.Addr().String())
 }
 
 func TestAllLessonsAtOnce(t *testing.T) {

@@ -47,14 +47,19 @@ type Exchange struct {
 // maxReply bounds what is read of an answer, in bytes.
 const maxReply = 4 << 20
 
+// maxReplies bounds what is read of all answers to a client together, in bytes: the
+// log keeps them.
+const maxReplies = 32 << 20
+
 // A Client sends requests to one server. It follows no redirect and keeps no
 // cookie: a step says all that is sent. Safe for concurrent use.
 type Client struct {
 	base string
 	http *http.Client
 
-	mu  sync.Mutex
-	log []*Exchange
+	mu   sync.Mutex
+	log  []*Exchange
+	read int // bytes of answers so far
 }
 
 // NewClient returns a client for the server at network and address (as
@@ -73,11 +78,22 @@ func NewClient(network, addr, base string) *Client {
 			return d.DialContext(ctx, network, addr)
 		}
 		c.base = "http://localhost:8080" // as a learner's own server would be called
+	} else {
+		// Servers drop idle connections, some after two seconds. A request that meets
+		// that moment is lost, and would look like a server that does not answer.
+		transport.DisableKeepAlives = true
 	}
 	c.http = &http.Client{
 		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
+	return c
+}
+
+// Called has the server called by that URL, where it is one of several; it is
+// reached as before.
+func (c *Client) Called(base string) *Client {
+	c.base = base
 	return c
 }
 
@@ -133,6 +149,13 @@ func (c *Client) send(ctx context.Context, e *Exchange) error {
 	}
 	if len(reply) > maxReply {
 		return fmt.Errorf("the answer is longer than %d MiB", maxReply>>20)
+	}
+	c.mu.Lock()
+	c.read += len(reply)
+	total := c.read
+	c.mu.Unlock()
+	if total > maxReplies {
+		return fmt.Errorf("the answers are longer than %d MiB together", maxReplies>>20)
 	}
 	e.Took = time.Since(start)
 	e.Status, e.ReplyHeader, e.ReplyBody = res.StatusCode, res.Header, reply

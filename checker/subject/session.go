@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -33,12 +34,33 @@ type Session struct {
 	beside  Companion     // nil where there is none
 	release func()        // gives the server back; nil where nobody waits for it
 	stuckAt func() string // where a server that hangs stands; nil where nobody knows
+	source  Source        // where the lines of the learner's code are; nil at a URL
 
+	before []*probe.Exchange // with the servers that this one has replaced
+
+	group    *group        // the servers of one database
+	database string        // where it is; "" where there is no real one
+	east     time.Duration // by how much the server's zone is ahead of UTC
+
+	mu      sync.Mutex
+	users   int      // how many of the target's were given out
+	secrets []string // what no answer may hold
+}
+
+// A group is servers that share a database and a clock. It is one, unless a step
+// asks for another.
+type group struct {
 	mu       sync.Mutex
 	now      time.Time
 	advanced time.Duration
-	users    int      // how many of the target's were given out
-	secrets  []string // what no answer may hold
+	servers  []*Session
+}
+
+// all is the servers of a session's group, the first one first.
+func (s *Session) all() []*Session {
+	s.group.mu.Lock()
+	defer s.group.mu.Unlock()
+	return slices.Clone(s.group.servers)
 }
 
 // A User can log in.
@@ -62,10 +84,15 @@ func (s *Session) NewUser(t require.TestingT) User {
 		s.users++
 		return s.target.Users[s.users-1]
 	}
-	names := []string{"ada", "grace", "alan", "radia", "linus", "katherine", "margaret", "barbara"}
-	name := names[number(int64(len(names)))] + "-" + strings.ToLower(rand.Text()[:5])
-	return s.AddUser(t, name, "pw-"+rand.Text()[:16])
+	return s.AddUser(t, someName(), somePassword())
 }
+
+func someName() string {
+	names := []string{"ada", "grace", "alan", "radia", "linus", "katherine", "margaret", "barbara"}
+	return names[number(int64(len(names)))] + "-" + strings.ToLower(rand.Text()[:5])
+}
+
+func somePassword() string { return "pw-" + rand.Text()[:16] }
 
 func people(n int) string {
 	if n == 1 {
@@ -93,7 +120,10 @@ func (s *Session) NeedsDeletion() {
 
 // DeleteUser removes a user from the server's database.
 func (s *Session) DeleteUser(t require.TestingT, u User) {
-	s.command("a deleted user", lessons.Command{Op: lessons.OpDeleteUser, Username: u.Username})
+	r := s.command("a deleted user", lessons.Command{Op: lessons.OpDeleteUser, Username: u.Username})
+	if r.Kept != "" {
+		s.Fail(t, "a row of the table users cannot be deleted: rows of yours refer to it and stay", "DELETE FROM users WHERE username = …", r.Kept)
+	}
 }
 
 // Visits is how many dashboards were shown so far.
@@ -121,12 +151,13 @@ func (s *Session) Now() time.Time {
 	if s.target != nil {
 		return time.Now()
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.now
+	s.group.mu.Lock()
+	defer s.group.mu.Unlock()
+	return s.group.now
 }
 
-// Advance lets time pass on the server's clock; at a URL it really does.
+// Advance lets time pass on the server's clock; at a URL it really does. On further
+// servers that share its database it passes, too.
 func (s *Session) Advance(t require.TestingT, by time.Duration) {
 	if s.target != nil {
 		select {
@@ -135,31 +166,69 @@ func (s *Session) Advance(t require.TestingT, by time.Duration) {
 			panic(s.ctx.Err())
 		}
 	} else {
-		s.command("", lessons.Command{Op: lessons.OpAdvance, By: by})
+		for _, one := range s.all() {
+			one.command("", lessons.Command{Op: lessons.OpAdvance, By: by, East: one.east})
+		}
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.now = s.now.Add(by)
-	s.advanced += by
+	s.group.mu.Lock()
+	defer s.group.mu.Unlock()
+	s.group.now = s.group.now.Add(by)
+	s.group.advanced += by
 }
 
 // Advanced is how much time the step has let pass.
 func (s *Session) Advanced() time.Duration {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.advanced
+	s.group.mu.Lock()
+	defer s.group.mu.Unlock()
+	return s.group.advanced
 }
 
-// Log returns the exchanges so far.
-func (s *Session) Log() []*probe.Exchange { return s.client.Log() }
+// Replace ends the server and starts another in its place, as fresh as the first
+// was and at the same hour; change makes its settings differ.
+func (s *Session) Replace(t require.TestingT, change func(*lessons.Settings)) {
+	if s.bench == nil {
+		s.unavailable("it needs another server of the same program, which a URL cannot give")
+	}
+	settings := s.Settings
+	change(&settings)
+	command := lessons.Command{Settings: settings}
+	if p, ok := s.bench.(*program); ok {
+		var err error
+		if command, err = p.command(settings); err != nil {
+			panic(err)
+		}
+	}
+	another, err := open(s.ctx, s.bench, command, s.source)
+	if err != nil {
+		panic(err)
+	}
+	s.before = s.client.Log()
+	s.client.Close()
+	s.Settings, s.client = settings, another.client
+	s.group.mu.Lock()
+	defer s.group.mu.Unlock()
+	s.group.now = settings.Start
+}
+
+// Log returns the exchanges so far, those with a further server after all others.
+func (s *Session) Log() []*probe.Exchange {
+	log := slices.Clone(s.before)
+	for _, one := range s.all() {
+		log = append(log, one.client.Log()...)
+	}
+	return log
+}
 
 // Printed is what the server's program printed since it was last asked, "" where
 // nobody knows.
 func (s *Session) Printed() string {
-	if s.output == nil {
-		return ""
+	printed := ""
+	for _, one := range s.all() {
+		if one.output != nil {
+			printed += one.output()
+		}
 	}
-	return s.output()
+	return printed
 }
 
 // Accompany gives the session a companion, which ends with it.
@@ -173,7 +242,12 @@ func (s *Session) Beside() Companion { return s.beside }
 
 // End drops the connections and lets the server go.
 func (s *Session) End() {
-	s.client.Close()
+	for i, one := range s.all() {
+		one.client.Close()
+		if i > 0 {
+			one.bench.do(s.ctx, lessons.Command{Op: lessons.OpClose})
+		}
+	}
 	if s.beside != nil {
 		s.beside.Close()
 	}
@@ -270,8 +344,9 @@ func (s *Session) Do(t require.TestingT, r probe.Request) *Answer {
 // remotePatience is how long a server at a URL may take for one answer.
 const remotePatience = 10 * time.Second
 
-func (s *Session) send(r probe.Request) (*probe.Exchange, error) {
-	ctx := s.ctx
+func (s *Session) send(r probe.Request) (*probe.Exchange, error) { return s.sendIn(s.ctx, r) }
+
+func (s *Session) sendIn(ctx context.Context, r probe.Request) (*probe.Exchange, error) {
 	if s.target != nil {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, remotePatience)
@@ -280,9 +355,24 @@ func (s *Session) send(r probe.Request) (*probe.Exchange, error) {
 	return s.client.Do(ctx, r, s.Now())
 }
 
+// An At is a request and the server that it is for.
+type At struct {
+	Server  *Session
+	Request probe.Request
+}
+
 // Together sends requests at the same time and returns their answers in the
 // order of the requests.
 func (s *Session) Together(t require.TestingT, requests []probe.Request) []*Answer {
+	var here []At
+	for _, r := range requests {
+		here = append(here, At{s, r})
+	}
+	return s.Everywhere(t, here)
+}
+
+// Everywhere is Together at several servers.
+func (s *Session) Everywhere(t require.TestingT, requests []At) []*Answer {
 	answers := make([]*Answer, len(requests))
 	errs := make([]error, len(requests))
 	start := make(chan struct{})
@@ -291,7 +381,7 @@ func (s *Session) Together(t require.TestingT, requests []probe.Request) []*Answ
 		wg.Go(func() {
 			<-start
 			var e *probe.Exchange
-			e, errs[i] = s.send(r)
+			e, errs[i] = r.Server.send(r.Request)
 			answers[i] = &Answer{Exchange: e}
 		})
 	}
@@ -299,11 +389,58 @@ func (s *Session) Together(t require.TestingT, requests []probe.Request) []*Answ
 	wg.Wait()
 	for i, err := range errs {
 		if err != nil {
-			s.noAnswer(t, answers[i].Exchange, err)
+			requests[i].Server.noAnswer(t, answers[i].Exchange, err)
 		}
 	}
 	return answers
 }
+
+// A Pending is a request that was sent and whose answer nobody has asked for yet.
+type Pending struct {
+	session  *Session
+	exchange *probe.Exchange
+	err      error
+	answered chan struct{}
+	cancel   context.CancelFunc
+}
+
+// Begin sends a request and does not wait for the answer.
+func (s *Session) Begin(r probe.Request) *Pending {
+	ctx, cancel := context.WithCancel(s.ctx)
+	p := &Pending{session: s, answered: make(chan struct{}), cancel: cancel}
+	go func() {
+		defer close(p.answered)
+		p.exchange, p.err = s.sendIn(ctx, r)
+	}()
+	return p
+}
+
+// Cancel hangs up, as a person does who has waited long enough. No answer is to
+// be asked for afterwards.
+func (p *Pending) Cancel() { p.cancel() }
+
+// Within waits so long at most and tells whether the answer is there.
+func (p *Pending) Within(limit time.Duration) bool {
+	select {
+	case <-p.answered:
+		return true
+	case <-time.After(limit):
+		return false
+	}
+}
+
+// Answer waits for the answer. No answer is a failure.
+func (p *Pending) Answer(t require.TestingT) *Answer {
+	<-p.answered
+	p.cancel()
+	if p.err != nil {
+		p.session.noAnswer(t, p.exchange, p.err)
+	}
+	return &Answer{Exchange: p.exchange}
+}
+
+// Context ends when the step's time is up.
+func (s *Session) Context() context.Context { return s.ctx }
 
 // noAnswer finds out why no answer came. A handler that panics has answered
 // wrongly; a server that hangs or dies cannot be graded.
@@ -325,7 +462,7 @@ func (s *Session) noAnswer(t require.TestingT, e *probe.Exchange, err error) {
 	}
 	if len(r.Panics) > 0 {
 		p := r.Panics[len(r.Panics)-1]
-		probe.Fail(t, &probe.Failure{Claim: "your server panicked on " + p.In, Sent: e, Want: "an answer, whatever a client sends", Got: Frame(p)})
+		probe.Fail(t, &probe.Failure{Claim: "your server panicked on " + p.In, Sent: e, Want: "an answer, whatever a client sends", Got: frame(p, s.source)})
 	}
 	probe.Fail(t, &probe.Failure{Claim: "your server closed the connection without an answer", Sent: e, Want: "an answer, whatever a client sends", Got: rootCause(err).Error()})
 }

@@ -17,6 +17,7 @@ import (
 
 	"jwtworkshop/checker/probe"
 	"jwtworkshop/lessons"
+	"jwtworkshop/mockdb"
 )
 
 // A Subject is a server that can be had afresh, time and again.
@@ -94,7 +95,7 @@ func Settings(l lessons.Lesson) lessons.Settings {
 	scale := func(d time.Duration) time.Duration {
 		return d / 20 * []time.Duration{17, 18, 19, 21, 22, 23}[number(6)] // never the usual one
 	}
-	s.AccessTTL, s.FreshFor = scale(s.AccessTTL), scale(s.FreshFor)
+	s.AccessTTL, s.FreshFor, s.KeyTTL = scale(s.AccessTTL), scale(s.FreshFor), scale(s.KeyTTL)
 	s.RefreshTTL = max(scale(s.RefreshTTL), s.AccessTTL)
 	return s
 }
@@ -111,36 +112,81 @@ func number(n int64) int64 {
 // bench is what the two subjects with a control have in common.
 type bench interface {
 	do(context.Context, lessons.Command) (lessons.Reply, error)
+
+	// twin is a process of the same program beside this one. It is started when it
+	// is first needed.
+	twin(context.Context) (*program, error)
 }
 
 // open starts a fresh server on a bench.
-func open(ctx context.Context, b bench, c lessons.Command) (*Session, error) {
+func open(ctx context.Context, b bench, c lessons.Command, source Source) (*Session, error) {
 	c.Op = lessons.OpOpen
 	r, err := b.do(ctx, c)
 	if err != nil {
 		return nil, err
 	}
-	if len(r.Panics) > 0 {
-		return nil, &Ungradable{What: "your server does not start: New panics", Detail: Frame(r.Panics[0])}
+	if err := notOpen(r, source); err != nil {
+		return nil, err
 	}
-	if r.Error != "" {
-		return nil, &Ungradable{What: "your server does not start: " + r.Error}
-	}
-	return &Session{
+	s := &Session{
 		Settings: c.Settings,
-		ctx:      ctx, bench: b, now: c.Settings.Start,
+		ctx:      ctx, bench: b, database: r.Database, source: source,
 		client: probe.NewClient(r.Network, r.Addr, ""),
-	}, nil
+	}
+	s.group = &group{now: c.Settings.Start, servers: []*Session{s}}
+	return s, nil
+}
+
+// notOpen says why a server could not be opened; nil where it was.
+func notOpen(r lessons.Reply, source Source) error {
+	switch {
+	case len(r.Panics) > 0:
+		return &Ungradable{What: "your server does not start: New panics", Detail: frame(r.Panics[0], source)}
+	case r.Error != "":
+		return &Ungradable{What: "your server does not start: " + r.Error}
+	}
+	return nil
+}
+
+// OnDatabase returns a subject whose servers keep what they know in that database:
+// each in a part of its own that is made for it. It is for lessons with a real one.
+func OnDatabase(s Subject, source string) Subject { return onDatabase{s, source} }
+
+type onDatabase struct {
+	Subject
+	source string
+}
+
+func (d onDatabase) Settings(l lessons.Lesson) lessons.Settings {
+	s := d.Subject.Settings(l)
+	s.Database = d.source
+	return s
 }
 
 // inProcess serves New in the process that grades: for go test and its debugger.
 type inProcess struct {
 	controlled
 	bench *lessons.Bench
+	other *program
 }
 
-// InProcess returns the subject that runs a learner's New in this process.
-func InProcess(n lessons.New) Subject { return &inProcess{bench: &lessons.Bench{New: n}} }
+// InProcess returns the subject that runs a learner's New in this process. Where a
+// second server is wanted, it starts this program once more, with the arguments:
+// they must lead it to [lessons.ServeGrader].
+func InProcess(n lessons.New, open mockdb.OpenSQL, arguments ...string) Subject {
+	p := &inProcess{bench: &lessons.Bench{New: n, OpenSQL: open}}
+	if self, err := os.Executable(); err == nil {
+		p.other = &program{seat: here(self, arguments...), source: ownSource}
+	}
+	return p
+}
+
+func (p *inProcess) twin(ctx context.Context) (*program, error) {
+	if p.other == nil {
+		return nil, &Ungradable{What: "the test's program cannot be started a second time: its file is not known"}
+	}
+	return p.other, p.other.ready(ctx)
+}
 
 func (p *inProcess) do(ctx context.Context, c lessons.Command) (lessons.Reply, error) {
 	done := make(chan lessons.Reply, 1)
@@ -154,7 +200,7 @@ func (p *inProcess) do(ctx context.Context, c lessons.Command) (lessons.Reply, e
 }
 
 func (p *inProcess) Fresh(ctx context.Context, s lessons.Settings) (*Session, error) {
-	return open(ctx, p, lessons.Command{Settings: s})
+	return open(ctx, p, lessons.Command{Settings: s}, ownSource)
 }
 
 func (p *inProcess) Overlap() int            { return 1 }
@@ -162,6 +208,9 @@ func (p *inProcess) Patience() time.Duration { return 0 }
 
 func (p *inProcess) Close() error {
 	p.bench.Close()
+	if p.other != nil {
+		p.other.Close()
+	}
 	return nil
 }
 
@@ -176,17 +225,25 @@ func hangs(ctx context.Context, in string) error {
 // learnersFrame finds a frame of the code that a learner writes in a Go stack.
 var learnersFrame = regexp.MustCompile(`(?m)^\t(.*[/\\](?:lessons|solutions)[/\\]\d\d-[^/\\]+[/\\]([^/\\]+\.go)):(\d+)`)
 
-// Frame is a panic in two lines: what it said, and where in the learner's code.
-func Frame(p lessons.Panic) string {
+// A Source returns a line of a file that a program's trace names, or "" if there
+// is none. What a program prints is its own choice: a Source for programs that are
+// not trusted gives nothing away that is not theirs.
+type Source func(file, line string) string
+
+// ownSource reads any file that this process can: the program is the reader's own.
+func ownSource(file, line string) string { return Line("", file, line) }
+
+// frame is a panic in two lines: what it said, and where in the learner's code.
+func frame(p lessons.Panic, source Source) string {
 	text := "panic: " + p.Value
 	if m := learnersFrame.FindStringSubmatch(p.Stack); m != nil {
-		text += "\n" + SourceLine(m[1], m[3])
+		text += "\n" + sourceLine(m[1], m[3], source)
 	}
 	return text
 }
 
-// SourceLine is "lessons/05-refresh/login.go:33: " and the line of code there.
-func SourceLine(file, line string) string {
+// sourceLine is "lessons/05-refresh/login.go:33: " and the line of code there.
+func sourceLine(file, line string, source Source) string {
 	short := file
 	if at := strings.LastIndexAny(file, `/\`); at >= 0 {
 		if dir := strings.LastIndexAny(file[:at], `/\`); dir >= 0 {
@@ -196,7 +253,7 @@ func SourceLine(file, line string) string {
 		}
 	}
 	text := short + ":" + line
-	if code := strings.TrimSpace(Line("", file, line)); code != "" {
+	if code := strings.TrimSpace(source(file, line)); code != "" {
 		text += ": " + code
 	}
 	return text

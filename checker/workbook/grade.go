@@ -48,6 +48,9 @@ func (w *Workbook) grade(ctx context.Context, l lessons.Lesson, solution bool, o
 		return v, err
 	} else {
 		sub := subject.Program(program, overlap)
+		if w.Database != "" {
+			sub = subject.OnDatabase(sub, w.Database)
+		}
 		defer sub.Close()
 		v = grade.Run(ctx, suites.For(l), sub, o)
 	}
