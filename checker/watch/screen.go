@@ -362,22 +362,12 @@ func (s *screen) next() tea.Cmd {
 		s.note = fmt.Sprintf("n goes on once lesson %02d has passed; l shows all lessons", s.lesson.Number())
 		return nil
 	}
-	after, ok := following(s.lesson)
+	after, ok := s.lesson.Next()
 	if !ok {
 		s.note = "it was the last one"
 		return nil
 	}
 	return s.watch(after)
-}
-
-// following is the lesson after that one.
-func following(l lessons.Lesson) (lessons.Lesson, bool) {
-	for _, other := range lessons.All() {
-		if other.Number() == l.Number()+1 {
-			return other, true
-		}
-	}
-	return lessons.Lesson{}, false
 }
 
 func (s *screen) lessons() tea.Cmd {

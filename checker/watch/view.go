@@ -186,7 +186,7 @@ func (s *screen) done() string {
 		"  " + good.Bold(true).Render(fmt.Sprintf("✓ Lesson %02d is done.", s.lesson.Number())),
 		"    d  compares your files with the reference",
 	}
-	if after, ok := following(s.lesson); ok {
+	if after, ok := s.lesson.Next(); ok {
 		lines = append(lines, fmt.Sprintf("    n  goes on to %02d · %s", after.Number(), after.Title))
 	} else {
 		lines = append(lines, "    It was the last one.")
