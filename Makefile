@@ -39,6 +39,7 @@ url: $(CHECKER) ## grade a server that listens: URL=… LESSON=05 FLAGS="--secre
 	@$(CHECKER) url $(URL) --lesson $(LESSON) $(FLAGS)
 
 $(CHECKER): $(CHECKER_SOURCES)
+	@test -e $@ || echo "Building the checker; the next time it is there."
 	@go build -o .workshop/bin/ ./checker
 	@touch $@
 

@@ -161,6 +161,17 @@ func (l Lesson) Number() int {
 	return n
 }
 
+// Next returns the lesson after it, and false for the last one.
+func (l Lesson) Next() (Lesson, bool) {
+	all := All()
+	for i := range all[:len(all)-1] {
+		if all[i].ID == l.ID {
+			return all[i+1], true
+		}
+	}
+	return Lesson{}, false
+}
+
 // Settings returns the lifetimes of a server of this lesson unless somebody
 // sets others: 15 minutes and 1 hour, later lessons longer.
 func (l Lesson) Settings() Settings {
