@@ -79,6 +79,7 @@ const (
 	OpAddUser    = "add-user"    // insert a user
 	OpDeleteUser = "delete-user" // remove one
 	OpReport     = "report"      // what happened behind the server's answers
+	OpReach      = "reach"       // let the server reach more
 
 	// For a server with a real database.
 	OpClose   = "close"   // close the server; its database stays
@@ -146,6 +147,8 @@ func (b *Bench) Do(c Command) Reply {
 		return b.addUser(c)
 	case OpDeleteUser:
 		return b.deleteUser(c.Username)
+	case OpReach:
+		return Reply{Error: message(b.reach(c.Reach))}
 	case OpReport:
 		b.mu.Lock()
 		defer b.mu.Unlock()

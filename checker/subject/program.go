@@ -92,9 +92,10 @@ type Seat struct {
 	// not asked then: it could send us anywhere.
 	Listen, Network, Addr string
 
-	// Reach leads the loopback addresses of companions to a program that has another
-	// loopback; nil where it has ours.
-	Reach func(addrs []string) ([]lessons.Reach, error)
+	// Reach leads the addresses of companions on our loopback to a program that has
+	// another, besides those before or, for a fresh server, in place of them; nil
+	// where it has ours.
+	Reach func(fresh bool, addrs []string) ([]lessons.Reach, error)
 
 	// Dump makes the program print where it stands and end; nil sends SIGQUIT.
 	Dump func() error
@@ -202,7 +203,7 @@ func (p *program) command(s lessons.Settings) (lessons.Command, error) {
 	}
 	c.Listen = p.run.Listen
 	if p.run.Reach != nil {
-		ways, err := p.run.Reach(companions(s))
+		ways, err := p.run.Reach(true, companions(s))
 		if err != nil {
 			return c, fmt.Errorf("a fault of the checker's own: %w", err)
 		}
@@ -226,6 +227,9 @@ func (p *program) Fresh(ctx context.Context, s lessons.Settings) (*Session, erro
 	}
 	session.output = p.output
 	session.stuckAt = p.stuckAt
+	if command.Reach != nil {
+		session.lead = p.lead
+	}
 	return session, nil
 }
 
@@ -249,6 +253,25 @@ func (p *program) stuckAt() string {
 		}
 	}
 	return ""
+}
+
+// lead leads one more address into the program's loopback.
+func (p *program) lead(ctx context.Context, addr string) error {
+	p.mu.Lock()
+	if p.run == nil {
+		p.mu.Unlock()
+		return &Ungradable{What: "your server is not running"}
+	}
+	ways, err := p.run.Reach(false, []string{addr})
+	p.mu.Unlock()
+	if err != nil {
+		return fmt.Errorf("a fault of the checker's own: %w", err)
+	}
+	r, err := p.do(ctx, lessons.Command{Op: lessons.OpReach, Reach: ways})
+	if err == nil && r.Error != "" {
+		err = fmt.Errorf("the checker's own command failed: %s: %s", lessons.OpReach, r.Error)
+	}
+	return err
 }
 
 func (p *program) output() string {

@@ -31,10 +31,11 @@ type Session struct {
 	target *Target       // nil elsewhere
 	output func() string // what the program printed meanwhile; nil where nobody knows
 
-	beside  Companion     // nil where there is none
-	release func()        // gives the server back; nil where nobody waits for it
-	stuckAt func() string // where a server that hangs stands; nil where nobody knows
-	source  Source        // where the lines of the learner's code are; nil at a URL
+	beside  Companion                           // nil where there is none
+	release func()                              // gives the server back; nil where nobody waits for it
+	stuckAt func() string                       // where a server that hangs stands; nil where nobody knows
+	lead    func(context.Context, string) error // leads an address into the server's network; nil where it has ours
+	source  Source                              // where the lines of the learner's code are; nil at a URL
 
 	before []*probe.Exchange // with the servers that this one has replaced
 
@@ -248,6 +249,18 @@ func (s *Session) Printed() string {
 func (s *Session) Accompany(c Companion) {
 	s.beside = c
 	c.Meet(s)
+}
+
+// Reach lets the server reach a server of ours that was opened after it: an address
+// such as "127.0.0.1:4711". Each that a step opens has to be named, or a server in a
+// sandbox calls in vain and nobody hears it.
+func (s *Session) Reach(addr string) {
+	if s.lead == nil {
+		return
+	}
+	if err := s.lead(s.ctx, addr); err != nil {
+		panic(err)
+	}
 }
 
 // Beside is the session's companion, nil where there is none.

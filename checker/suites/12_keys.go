@@ -448,7 +448,7 @@ func signingKeys() []grade.Step {
 			Check: func(t require.TestingT, s *subject.Session) {
 				v := victimOf(t, s)
 				for _, mine := range forge.NewKeyPairs() {
-					bait := baited(t, mine, v.key.Kid())
+					bait := baited(t, s, mine, v.key.Kid())
 					defer bait.Close()
 					for _, points := range []struct{ name, path string }{
 						{"jku", jwksPath}, {"jku", "/" + strings.TrimPrefix(v.access.Text("iss"), "https://") + jwksPath}, // an allowlist by Contains is none
@@ -702,7 +702,7 @@ func brief(text string) string {
 // baited opens a server to which a forged token can point. It has the forger's
 // key under that kid, and another, as a JWK Set, as an issuer's metadata and as a
 // certificate. That it hears is shown first: its first call is our own.
-func baited(t require.TestingT, mine forge.KeyPair, kid string) *upstream.Bait {
+func baited(t require.TestingT, s *subject.Session, mine forge.KeyPair, kid string) *upstream.Bait {
 	certificate := mine.Certificate()
 	bait, err := upstream.OpenBait(func(url, path string) []byte {
 		if strings.HasSuffix(path, ".pem") {
@@ -716,6 +716,7 @@ func baited(t require.TestingT, mine forge.KeyPair, kid string) *upstream.Bait {
 	require.NoError(t, err)
 	answer.Body.Close()
 	require.Len(t, bait.Calls(), 1, "a fault of the checker's own: the bait does not hear")
+	s.Reach(strings.TrimPrefix(bait.URL, "http://"))
 	return bait
 }
 

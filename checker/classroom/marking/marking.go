@@ -127,7 +127,7 @@ func (m *Marker) run(ctx context.Context, folder string, w intake.Work, p build.
 	ctx, cancel := context.WithTimeout(ctx, whole)
 	defer cancel()
 	suite := suites.For(w.Lesson)
-	sub := subject.Seated(func() (*subject.Seat, error) { return m.seat(folder, p, suite.Beside != nil) }, source(w), 1)
+	sub := subject.Seated(func() (*subject.Seat, error) { return m.seat(folder, p) }, source(w), 1)
 	defer sub.Close()
 	v := grade.Run(ctx, suite, sub, grade.Options{Deadline: deadline})
 	if m.Heard != nil {
@@ -155,10 +155,9 @@ func source(w intake.Work) subject.Source {
 }
 
 // seat puts a server into a sandbox. It has a connection to us and a socket to serve
-// on, both made here; no file of this machine's is shared with it but its program.
-// Only where it is to reach a companion does it see a folder, read-only, with the
-// sockets that lead there.
-func (m *Marker) seat(folder string, p build.Program, beside bool) (*subject.Seat, error) {
+// on, both made here; no file of this machine's is shared with it but its program, and
+// a folder, read-only, with the sockets that lead to the companions of a step.
+func (m *Marker) seat(folder string, p build.Program) (*subject.Seat, error) {
 	env := []string{build.LessonEnv + "=" + p.Lesson.ID, "GOMAXPROCS=2", "GOMEMLIMIT=" + strconv.Itoa(serverData/2), "HOME=/tmp", "TMPDIR=/tmp", "TZ=UTC"}
 	if m.Box == nil {
 		cmd := exec.Command(p.Path)
@@ -203,15 +202,13 @@ func (m *Marker) seat(folder string, p build.Program, beside bool) (*subject.Sea
 		Mounts: []sandbox.Mount{{From: p.Path, To: "/server"}},
 		Limits: sandbox.Limits{CPU: serverCPU, Data: serverData, File: serverTmp, Open: 512, Tasks: 128},
 	}
-	if beside {
-		b := &bridge{folder: filepath.Join(dir, "beside")}
-		if err := errors.Join(os.Mkdir(b.folder, 0o755), os.Chmod(dir, 0o711)); err != nil {
-			return fail(err)
-		}
-		closers = append(closers, b)
-		spec.Mounts = append(spec.Mounts, sandbox.Mount{From: b.folder, To: b.folder})
-		seat.Reach = b.reach
+	b := &bridge{folder: filepath.Join(dir, "beside"), conns: map[net.Conn]bool{}}
+	if err := errors.Join(os.Mkdir(b.folder, 0o755), os.Chmod(dir, 0o711)); err != nil {
+		return fail(err)
 	}
+	closers = append(closers, b)
+	spec.Mounts = append(spec.Mounts, sandbox.Mount{From: b.folder, To: b.folder})
+	seat.Reach = b.reach
 	// No context: who sits there is ended by its subject.
 	seat.Cmd, err = m.Box.Command(context.Background(), spec)
 	if err != nil {
@@ -235,12 +232,14 @@ type bridge struct {
 // maxConns is how many connections may cross a bridge at a time.
 const maxConns = 256
 
-// reach puts the addresses in place of those before.
-func (b *bridge) reach(addrs []string) ([]lessons.Reach, error) {
-	b.Close()
+// reach leads to these addresses, besides those before or, for a fresh server, in
+// place of them.
+func (b *bridge) reach(fresh bool, addrs []string) ([]lessons.Reach, error) {
+	if fresh {
+		b.Close()
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.conns = map[net.Conn]bool{}
 	var places []lessons.Reach
 	for _, addr := range addrs {
 		b.made++

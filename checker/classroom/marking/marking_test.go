@@ -91,6 +91,8 @@ func TestMarking(t *testing.T) {
 	t.Run("a server reaches its companion and nobody else", func(t *testing.T) {
 		answering := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "the companion") }))
 		defer answering.Close()
+		later := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "opened later") }))
+		defer later.Close()
 		other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { t.Error("somebody else was reached") }))
 		defer other.Close()
 		asks := `package main
@@ -124,7 +126,7 @@ func New(cfg lessons.Config) http.Handler {
 		programs, err := m.Kit.Build(context.Background(), filepath.Join(folder, "a"), []intake.Work{w}, false)
 		require.NoError(t, err)
 		require.NoError(t, programs[0].Err)
-		sub := subject.Seated(func() (*subject.Seat, error) { return m.seat(folder, programs[0], true) }, source(w), 1)
+		sub := subject.Seated(func() (*subject.Seat, error) { return m.seat(folder, programs[0]) }, source(w), 1)
 		defer sub.Close()
 		for _, host := range []string{"127.0.0.1", "localhost"} {
 			settings := sub.Settings(w.Lesson)
@@ -135,6 +137,8 @@ func New(cfg lessons.Config) http.Handler {
 				assert.Equal(t, "the companion", string(session.Get(t, "/").ReplyBody))
 			}
 			assert.Equal(t, http.StatusBadGateway, session.Get(t, "/?other="+other.URL).Status)
+			session.Reach(strings.TrimPrefix(later.URL, "http://"))
+			assert.Equal(t, "opened later", string(session.Get(t, "/?other="+later.URL).ReplyBody))
 			session.End()
 		}
 	})
