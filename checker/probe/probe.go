@@ -81,6 +81,9 @@ func NewClient(network, addr, base string) *Client {
 	return c
 }
 
+// Base is what stands before the paths of its requests: "http://localhost:8080".
+func (c *Client) Base() string { return c.base }
+
 // Close drops idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
@@ -89,6 +92,15 @@ func (c *Client) Log() []*Exchange {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return append([]*Exchange(nil), c.log...)
+}
+
+// Take returns the exchanges so far and forgets them.
+func (c *Client) Take() []*Exchange {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	log := c.log
+	c.log = nil
+	return log
 }
 
 // Do sends one request, at the given time of the server's clock, and reads the

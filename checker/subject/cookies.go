@@ -52,12 +52,11 @@ func (s *Session) Browser() *Browser { return &Browser{s: s, refused: map[string
 
 // origin is what a browser calls the server's own pages.
 func (s *Session) origin() string {
-	if s.target != nil {
-		if u, err := url.Parse(s.target.URL); err == nil {
-			return u.Scheme + "://" + u.Host
-		}
+	u, err := url.Parse(s.client.Base())
+	if err != nil {
+		panic(err) // a request to it would not have got so far
 	}
-	return "http://localhost:8080" // as in probe.NewClient
+	return u.Scheme + "://" + u.Host
 }
 
 // Clone returns a browser with the same cookies: what somebody has who copied them.
@@ -142,6 +141,13 @@ func (b *Browser) Cookie(kind string) (Cookie, bool) {
 		}
 	}
 	return Cookie{}, false
+}
+
+// Cookies are those that are kept, in no order.
+func (b *Browser) Cookies() []Cookie {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(b.kept), b.gone)
 }
 
 // CSRFToken is what a script of the server's own page reads in the cookie, and

@@ -23,8 +23,10 @@ import (
 // by [*Unavailable], or by [*Ungradable].
 type Session struct {
 	Settings lessons.Settings // what the server was configured with
+	Patience time.Duration    // how long one answer may take; 0 is as long as the session
 
 	ctx    context.Context
+	addr   string // where the server listens on the loopback; "" elsewhere
 	client *probe.Client
 	bench  bench         // nil at a URL
 	target *Target       // nil elsewhere
@@ -150,8 +152,21 @@ func (s *Session) Advanced() time.Duration {
 	return s.advanced
 }
 
+// ByAddress makes the session call its server by the address at which it listens,
+// as others on this machine can, and returns it: "http://127.0.0.1:4711". It is to
+// be asked before the first request. At a URL nothing changes.
+func (s *Session) ByAddress() string {
+	if s.addr != "" {
+		s.client = probe.NewClient("", "", "http://"+s.addr)
+	}
+	return s.client.Base()
+}
+
 // Log returns the exchanges so far.
 func (s *Session) Log() []*probe.Exchange { return s.client.Log() }
+
+// TakeLog returns the exchanges so far and forgets them, for a session without end.
+func (s *Session) TakeLog() []*probe.Exchange { return s.client.Take() }
 
 // Printed is what the server's program printed since it was last asked, "" where
 // nobody knows.
@@ -272,9 +287,9 @@ const remotePatience = 10 * time.Second
 
 func (s *Session) send(r probe.Request) (*probe.Exchange, error) {
 	ctx := s.ctx
-	if s.target != nil {
+	if s.Patience > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, remotePatience)
+		ctx, cancel = context.WithTimeout(ctx, s.Patience)
 		defer cancel()
 	}
 	return s.client.Do(ctx, r, s.Now())
@@ -308,8 +323,12 @@ func (s *Session) Together(t require.TestingT, requests []probe.Request) []*Answ
 // noAnswer finds out why no answer came. A handler that panics has answered
 // wrongly; a server that hangs or dies cannot be graded.
 func (s *Session) noAnswer(t require.TestingT, e *probe.Exchange, err error) {
-	if s.ctx.Err() != nil {
-		err := hangs(s.ctx, e.Method+" "+e.Path)
+	ended := s.ctx.Err()
+	if s.bench != nil && s.Patience > 0 && errors.Is(err, context.DeadlineExceeded) {
+		ended = context.DeadlineExceeded
+	}
+	if ended != nil {
+		err := hangs(ended, e.Method+" "+e.Path)
 		var hung *Ungradable
 		if errors.As(err, &hung) && s.stuckAt != nil {
 			hung.Detail = s.stuckAt()

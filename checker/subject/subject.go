@@ -126,11 +126,15 @@ func open(ctx context.Context, b bench, c lessons.Command) (*Session, error) {
 	if r.Error != "" {
 		return nil, &Ungradable{What: "your server does not start: " + r.Error}
 	}
-	return &Session{
+	session := &Session{
 		Settings: c.Settings,
 		ctx:      ctx, bench: b, now: c.Settings.Start,
 		client: probe.NewClient(r.Network, r.Addr, ""),
-	}, nil
+	}
+	if r.Network == "tcp" {
+		session.addr = r.Addr
+	}
+	return session, nil
 }
 
 // inProcess serves New in the process that grades: for go test and its debugger.
@@ -149,7 +153,7 @@ func (p *inProcess) do(ctx context.Context, c lessons.Command) (lessons.Reply, e
 	case r := <-done:
 		return r, nil
 	case <-ctx.Done():
-		return lessons.Reply{}, hangs(ctx, "New")
+		return lessons.Reply{}, hangs(ctx.Err(), "New")
 	}
 }
 
@@ -165,12 +169,12 @@ func (p *inProcess) Close() error {
 	return nil
 }
 
-// hangs is what there is to say when a step's time has run out.
-func hangs(ctx context.Context, in string) error {
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+// hangs is what there is to say when a step's time, or an answer's, has run out.
+func hangs(ended error, in string) error {
+	if errors.Is(ended, context.DeadlineExceeded) {
 		return &Ungradable{What: fmt.Sprintf("your server hangs: no answer in time from %s", in)}
 	}
-	return ctx.Err()
+	return ended
 }
 
 // learnersFrame finds a frame of the code that a learner writes in a Go stack.
