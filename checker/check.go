@@ -1,19 +1,14 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"runtime"
-	"sync"
 
 	"jwtworkshop/checker/grade"
 	"jwtworkshop/checker/report"
-	"jwtworkshop/checker/subject"
 	"jwtworkshop/checker/suites"
-	"jwtworkshop/checker/workbook"
 	"jwtworkshop/lessons"
 )
 
@@ -58,7 +53,7 @@ func (c *checkCommand) Run(d *desk) error {
 			}
 		}
 	}
-	verdicts, err := d.gradeAll(chosen, c.Solution, grade.Options{Only: c.Step})
+	verdicts, err := d.book.Grade(d.ctx, chosen, c.Solution, grade.Options{Only: c.Step})
 	if err != nil {
 		return err
 	}
@@ -114,82 +109,6 @@ func (d *desk) afterwards(v grade.Verdict, solution, many bool) string {
 	}
 	return text + "    ·    It was the last one."
 }
-
-// gradeAll builds and grades lessons, as many at a time as there are cores, and
-// remembers the verdicts on the learner's own.
-func (d *desk) gradeAll(chosen []lessons.Lesson, solution bool, o grade.Options) ([]grade.Verdict, error) {
-	if _, err := d.book.State("bin", "x"); err != nil {
-		return nil, err
-	}
-	verdicts := make([]grade.Verdict, len(chosen))
-	errs := make([]error, len(chosen))
-	slots := make(chan struct{}, runtime.NumCPU())
-	// A single lesson has all cores to itself; a few processes use them up.
-	overlap := min(max(1, runtime.NumCPU()/len(chosen)), 4)
-	var wg sync.WaitGroup
-	for i, l := range chosen {
-		wg.Go(func() {
-			slots <- struct{}{}
-			defer func() { <-slots }()
-			verdicts[i], errs[i] = d.grade(l, solution, overlap, o)
-		})
-	}
-	wg.Wait()
-	return verdicts, errors.Join(errs...)
-}
-
-// grade builds and grades one lesson in so many processes. What keeps the learner's code from being
-// graded is part of the verdict; an error is the checkout's or the machine's.
-func (d *desk) grade(l lessons.Lesson, solution bool, overlap int, o grade.Options) (grade.Verdict, error) {
-	v := grade.Verdict{Lesson: l}
-	program, hash, err := d.build(d.ctx, l, solution)
-	var build *subject.BuildError
-	if errors.As(err, &build) {
-		v.Err = build
-	} else if err != nil {
-		return v, err
-	} else {
-		sub := subject.Program(program, overlap)
-		defer sub.Close()
-		v = grade.Run(d.ctx, suites.For(l), sub, o)
-	}
-	if d.ctx.Err() != nil {
-		return v, d.ctx.Err()
-	}
-	if solution || o.Only != "" {
-		return v, nil
-	}
-	mark := workbook.Mark{Hash: hash, Passed: v.Count(grade.Passed), Total: len(suites.For(l).Steps)}
-	if first, ok := v.First(); ok {
-		mark.First = first.Step.ID
-	}
-	return v, d.book.Remember(l, mark)
-}
-
-// build compiles a lesson's program and returns its path and, where it is the
-// learner's, the hash of the code that went in.
-func (d *desk) build(ctx context.Context, l lessons.Lesson, solution bool) (program, hash string, err error) {
-	if _, err := d.book.Sources(l, solution); err != nil {
-		return "", "", err
-	}
-	name := l.ID
-	if solution {
-		name += "-solution"
-	} else if hash, err = d.book.Hash(l); err != nil {
-		return "", "", err
-	}
-	if program, err = d.book.State("bin", name+exeSuffix); err != nil {
-		return "", "", err
-	}
-	return program, hash, subject.Build(ctx, d.book.Root, workbook.Package(l, solution), program)
-}
-
-var exeSuffix = func() string {
-	if runtime.GOOS == "windows" {
-		return ".exe"
-	}
-	return ""
-}()
 
 // say prints a line.
 func say(w io.Writer, format string, args ...any) { fmt.Fprintf(w, format+"\n", args...) }

@@ -27,7 +27,7 @@ func (c *runCommand) Run(d *desk) error {
 	if err != nil {
 		return err
 	}
-	program, _, err := d.build(d.ctx, l, c.Solution)
+	program, _, err := d.book.Build(d.ctx, l, c.Solution)
 	var build *subject.BuildError
 	if errors.As(err, &build) {
 		d.card(false).Verdict(grade.Verdict{Lesson: l, Err: build})
@@ -95,7 +95,7 @@ func (c *hintCommand) Run(d *desk) error {
 	wanted, home := c.Step, l
 	out := d.card(false).Out
 	if wanted == "" {
-		verdicts, err := d.gradeAll([]lessons.Lesson{l}, false, grade.Options{})
+		verdicts, err := d.book.Grade(d.ctx, []lessons.Lesson{l}, false, grade.Options{})
 		if err != nil {
 			return err
 		}
@@ -138,7 +138,7 @@ func (c *diffCommand) Run(d *desk) error {
 		return err
 	}
 	if !c.Spoil && !d.book.Marks()[l.ID].Done() {
-		verdicts, err := d.gradeAll([]lessons.Lesson{l}, false, grade.Options{})
+		verdicts, err := d.book.Grade(d.ctx, []lessons.Lesson{l}, false, grade.Options{})
 		if err != nil {
 			return err
 		}
@@ -197,7 +197,7 @@ func (c *explainCommand) Run(d *desk) error {
 		say(card.Out, "\n  (%v, so what the step sends cannot be shown)", err)
 		return nil
 	}
-	program, _, err := d.build(d.ctx, home, true)
+	program, _, err := d.book.Build(d.ctx, home, true)
 	if err != nil {
 		return err
 	}

@@ -144,6 +144,11 @@ type Options struct {
 	Deadline    time.Duration // per step; 0 is [DefaultDeadline], less than 0 is none
 	IgnoreNeeds bool          // run every step, whatever came before
 	Shuffle     *rand.Rand    // run in random order; implies IgnoreNeeds
+
+	// Tell, unless nil, hears of each step when it begins, with no status yet, and
+	// when it has ended; of one that is not run, only the latter. It is called by
+	// several goroutines at a time.
+	Tell func(Result)
 }
 
 // DefaultDeadline is the time that a step may take. At a URL, where time really
@@ -222,15 +227,23 @@ func (r *Runner) Run(ctx context.Context, step Step) Result {
 	case stuck:
 		result.Status, result.Reason = Skipped, "not run: your server has hung or died before"
 	default:
+		r.tell(result)
 		result = r.try(ctx, step)
 	}
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	r.done[step.ID] = result.Status
 	if result.Status == Error {
 		r.stuck++
 	}
+	r.mu.Unlock()
+	r.tell(result)
 	return result
+}
+
+func (r *Runner) tell(result Result) {
+	if r.options.Tell != nil {
+		r.options.Tell(result)
+	}
 }
 
 // blocked names a step that this one needs and that has run and not passed. One

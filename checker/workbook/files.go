@@ -103,7 +103,9 @@ func (w *Workbook) Reset(l lessons.Lesson, now time.Time) (backup string, err er
 	return backup, nil
 }
 
-// goFiles returns the names of the Go files in a folder, sorted.
+// goFiles returns the names of the Go files in a folder, sorted. Those that begin
+// with a dot or an underscore the go command ignores, and so do we: editors leave
+// such files, Emacs even a link that leads nowhere.
 func goFiles(folder string) ([]string, error) {
 	entries, err := os.ReadDir(folder)
 	if err != nil {
@@ -111,11 +113,16 @@ func goFiles(folder string) ([]string, error) {
 	}
 	var names []string
 	for _, e := range entries {
-		if !e.IsDir() && strings.HasSuffix(e.Name(), ".go") {
+		if !e.IsDir() && IsSource(e.Name()) {
 			names = append(names, e.Name())
 		}
 	}
 	return names, nil
+}
+
+// IsSource tells whether the go command takes a file of that name for Go code.
+func IsSource(name string) bool {
+	return strings.HasSuffix(name, ".go") && !strings.HasPrefix(name, ".") && !strings.HasPrefix(name, "_")
 }
 
 // Diff returns how the reference solution differs from the learner's files, as a
