@@ -286,7 +286,7 @@ func TestPictures(t *testing.T) {
 	shoot("pad", "", func() { v.do(chromedp.Evaluate[chromedp.Void]("scrollTo(0,0)")) })
 	v.do(chromedp.EmulateViewport(1280, 1900))
 	v.picture("pad-dark-tall")
-	v.do(chromedp.EmulateViewport(390, 3600))
+	v.do(chromedp.EmulateViewport(390, 2000))
 	v.picture("pad-dark-390-tall")
 	v.do(chromedp.EmulateViewport(1280, 860))
 	v.goTo("/lab")
@@ -296,9 +296,10 @@ func TestPictures(t *testing.T) {
 	v.until("document.querySelectorAll('#answers tbody tr').length > 8 && !document.querySelector('#ask').disabled")
 	for _, theme := range []string{"light", "dark"} {
 		v.theme(theme)
-		v.do(chromedp.EmulateViewport(1280, 2300))
+		v.run("scrollTo(0, 0)")
+		v.do(chromedp.EmulateViewport(1280, 1500))
 		v.picture("lab-" + theme + "-tall")
-		v.do(chromedp.EmulateViewport(390, 5200))
+		v.do(chromedp.EmulateViewport(390, 2400))
 		v.picture("lab-" + theme + "-390-tall")
 	}
 	require.Empty(t, v.errs())

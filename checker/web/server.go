@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
@@ -11,8 +12,6 @@ import (
 	"sync"
 	"time"
 	"unicode/utf8"
-
-	"crypto/rand"
 
 	"github.com/stretchr/testify/require"
 
@@ -31,9 +30,6 @@ const (
 	maxShown  = 16 << 10 // bytes of a body
 )
 
-// answerTime is how long the learner's server may take for one answer.
-const answerTime = 5 * time.Second
-
 // errNotRunning is returned where something is asked of a server that is not there.
 var errNotRunning = errors.New("no server is running: start one first")
 
@@ -41,9 +37,10 @@ var errNotRunning = errors.New("no server is running: start one first")
 // lesson, on a clock that goes on with the real one and can be moved forward.
 type server struct {
 	build   func(ctx context.Context, l lessons.Lesson, solution bool) (program, hash string, err error)
-	changed func()    // called after each change
-	secret  []byte    // of every server that this page starts
-	now     func() time.Time
+	changed func() // called after each change
+	secret  []byte // of every server that this page starts
+
+	patience time.Duration // how long the server may take for one answer
 
 	turn sync.Mutex // one thing is asked of it at a time
 
@@ -77,22 +74,22 @@ type seen struct {
 
 // An entry is one line of the picture: an exchange, or time that was skipped.
 type entry struct {
-	N       int           `json:"n"`
-	At      time.Time     `json:"at"` // by the server's clock
-	Skip    string        `json:"skip,omitempty"`
-	From    string        `json:"from,omitempty"` // who sent it, one of the senders
-	Method  string        `json:"method,omitempty"`
-	Path    string        `json:"path,omitempty"`
-	Headers []header      `json:"headers,omitempty"`
-	Body    string        `json:"body,omitempty"`
-	Token   string        `json:"token,omitempty"` // what is in the token that was sent
-	Curl    string        `json:"curl,omitempty"`
-	Status  int           `json:"status,omitempty"` // 0 where no answer came
-	Answer  []header      `json:"answer,omitempty"`
-	Reply   string        `json:"reply,omitempty"`
-	Cut     int           `json:"cut,omitempty"` // the reply has so many bytes in all
-	TookMS  float64  `json:"took,omitempty"`
-	Problem string   `json:"problem,omitempty"` // why no answer came
+	N       int       `json:"n"`
+	At      time.Time `json:"at"` // by the server's clock
+	Skip    string    `json:"skip,omitempty"`
+	From    string    `json:"from,omitempty"` // who sent it, one of the senders
+	Method  string    `json:"method,omitempty"`
+	Path    string    `json:"path,omitempty"`
+	Headers []header  `json:"headers,omitempty"`
+	Body    string    `json:"body,omitempty"`
+	Token   string    `json:"token,omitempty"` // what is in the token that was sent
+	Curl    string    `json:"curl,omitempty"`
+	Status  int       `json:"status,omitempty"` // 0 where no answer came
+	Answer  []header  `json:"answer,omitempty"`
+	Reply   string    `json:"reply,omitempty"`
+	Cut     int       `json:"cut,omitempty"` // the reply has so many bytes in all
+	TookMS  float64   `json:"took,omitempty"`
+	Problem string    `json:"problem,omitempty"` // why no answer came
 }
 
 type header struct {
@@ -131,7 +128,7 @@ type state struct {
 }
 
 func newServer(build func(context.Context, lessons.Lesson, bool) (string, string, error), changed func()) *server {
-	return &server{build: build, changed: changed, secret: []byte(rand.Text() + rand.Text()), now: time.Now}
+	return &server{build: build, changed: changed, secret: []byte(rand.Text() + rand.Text()), patience: 5 * time.Second}
 }
 
 // settings are those of every server that the page starts, for a lesson.
@@ -149,7 +146,7 @@ func (s *server) clock() time.Time {
 }
 
 func (s *server) clockLocked() time.Time {
-	now := s.now().UTC()
+	now := time.Now().UTC()
 	if s.running != nil {
 		now = now.Add(s.running.skipped)
 	}
@@ -169,12 +166,12 @@ func (s *server) start(ctx context.Context, l lessons.Lesson, solution bool) err
 	s.end("")
 	sub := subject.Program(program, 1)
 	// Its life is not that of the request which starts it.
-	session, err := grade.Fresh(context.WithoutCancel(ctx), suites.For(l), sub, s.settings(l, s.now().UTC()))
+	session, err := grade.Fresh(context.WithoutCancel(ctx), suites.For(l), sub, s.settings(l, time.Now().UTC()))
 	if err != nil {
 		sub.Close()
 		return err
 	}
-	session.Patience = answerTime
+	session.Patience = s.patience
 	r := &running{lesson: l, solution: solution, hash: hash, subject: sub, session: session, url: session.ByAddress()}
 	r.browser = session.Browser()
 	s.mu.Lock()
@@ -265,7 +262,7 @@ func (w wanted) request() (probe.Request, error) {
 	if !strings.HasPrefix(w.Path, "/") || len(w.Path) > 8<<10 {
 		return bad("the path begins with /")
 	}
-	if u, err := url.ParseRequestURI(w.Path); err != nil || u.Host != "" || strings.HasPrefix(w.Path, "//") {
+	if u, err := url.ParseRequestURI(w.Path); err != nil || strings.ContainsFunc(w.Path, func(c rune) bool { return c <= ' ' || c == 0x7f }) || u.Host != "" || strings.HasPrefix(w.Path, "//") {
 		return bad("%q is not a path", w.Path)
 	}
 	r := subject.Request(w.Method, w.Path)
@@ -396,10 +393,11 @@ func list(h http.Header) []header {
 func shown(body []byte) (text string, of int) {
 	if len(body) > maxShown {
 		of = len(body)
-		body = body[:maxShown]
-		for len(body) > 0 && !utf8.RuneStart(body[len(body)-1]) {
-			body = body[:len(body)-1]
+		end := maxShown
+		for end > 0 && !utf8.RuneStart(body[end]) {
+			end--
 		}
+		body = body[:end]
 	}
 	return strings.ToValidUTF8(string(body), "\uFFFD"), of
 }

@@ -230,7 +230,7 @@ func coloured(language, code string) string {
 		return html.EscapeString(code)
 	}
 	var out strings.Builder
-	format := chromahtml.New(chromahtml.WithClasses(true), chromahtml.PreventSurroundingPre(true))
+	format := chromahtml.New(chromahtml.WithClasses(true), chromahtml.ClassPrefix("c-"), chromahtml.PreventSurroundingPre(true))
 	if err := format.Format(&out, styles.Fallback, tokens); err != nil {
 		return html.EscapeString(code)
 	}

@@ -32,7 +32,7 @@ function chip(server) {
   c.hidden = !server.running;
   if (!server.running) return;
   const ahead = server.skipped > 0 ? `${hour(clock.now())} by its clock` : "running";
-  c.replaceChildren(h("span", { class: "dot", "aria-hidden": "true" }), h("span", { class: "wide" }, "Server "), server.lesson.slice(0, 2), h("span", { class: "wide" }, ` · ${ahead}`));
+  c.replaceChildren(h("span", { class: "dot", "aria-hidden": "true" }), h("span", {}, h("span", { class: "wide" }, "Server "), server.lesson.slice(0, 2), h("span", { class: "wide" }, ` · ${ahead}`)));
 }
 setInterval(() => { if (chipped?.running && chipped.skipped > 0) chip(chipped); }, 1000);
 

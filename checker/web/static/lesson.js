@@ -72,7 +72,7 @@ function head(v) {
   const state = v.phase === "building" ? "Building …" : v.phase === "grading" ? `Asking your server … ${v.asked} of ${v.total || "?"}` : v.took ? `${(v.took / 1000).toFixed(1)} s after your last save` : "";
   const busy = v.phase !== "graded";
   return h("div", { class: "verdict-head" },
-    h("p", { class: "tally" }, h("strong", {}, v.problem ? "No verdict" : v.known ? `${v.done} of ${v.total}` : "…"), v.problem ? "" : " steps"),
+    h("p", { class: "tally" }, h("strong", {}, v.problem ? "No verdict" : v.known ? `${v.done} of ${v.total}` : "…"), v.problem ? "" : "\u00a0steps"),
     h("div", { class: "meter", "aria-hidden": "true" }, meter(v)),
     h("p", { class: `phase${busy ? " busy" : ""}` }, busy && h("span", { class: "pulse", "aria-hidden": "true" }), state || `Watching lessons/${lesson}`));
 }

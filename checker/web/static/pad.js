@@ -126,7 +126,7 @@ function cookies(s) {
 }
 
 // The picture.
-const left = 7, right = 93; // where the two lifelines stand, in percent
+const left = 12, right = 88; // where the two lifelines stand, in percent
 
 const lifelines = () => [left, right].map((x) => h("line", { class: "lifeline", x1: `${x}%`, x2: `${x}%`, y1: 0, y2: "100%" }));
 
