@@ -362,7 +362,7 @@ func New(cfg lessons.Config) http.Handler {
 	mux.HandleFunc("/long", func(w http.ResponseWriter, r *http.Request) { w.Write([]byte(strings.Repeat("é", 1<<20))) })
 	mux.HandleFunc("/endless", func(w http.ResponseWriter, r *http.Request) { for { if _, err := w.Write([]byte(strings.Repeat("x", 1<<20))); err != nil { return } } })
 	mux.HandleFunc("/bytes", func(w http.ResponseWriter, r *http.Request) { w.Header().Set("X-Odd", "\xff<b>"); w.Write([]byte{0xff, 0, 1, 'a'}) })
-	mux.HandleFunc("/login", func(w http.ResponseWriter, r *http.Request) { w.Header().Set("X-Evil", "<img src=x onerror=pwned()>"); w.Write([]byte(` + "`" + `{"access_token":"<script>pwned()</script>","note":"</pre><img src=x onerror=pwned()>"}` + "`" + `)) })
+	mux.HandleFunc("/login", func(w http.ResponseWriter, r *http.Request) { w.Header().Set("Content-Type", "application/json"); w.Header().Set("X-Evil", "<img src=x onerror=pwned()>"); w.Write([]byte(` + "`" + `{"access_token":"<script>pwned()</script>","note":"</pre><img src=x onerror=pwned()>"}` + "`" + `)) })
 	return mux
 }
 `

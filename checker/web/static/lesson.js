@@ -19,10 +19,12 @@ const line = (label, ...content) => content.flat().some(Boolean) ? [h("dt", {}, 
 
 function card(v, s) {
   const hints = h("div", { class: "hints" });
+  let asking = false;
   const showHints = () => {
     const given = s.hints.map((text, i) => h("li", {}, h("span", { class: "hint-level" }, `Hint ${i + 1} of ${s.hintsOf}`), h("p", {}, prose(text))));
-    const more = s.hints.length < s.hintsOf && h("button", { type: "button", class: "small", "data-key": `hint ${s.id}`, onclick: async (e) => {
-      e.currentTarget.disabled = true;
+    const more = s.hints.length < s.hintsOf && h("button", { type: "button", class: "small", "data-key": `hint ${s.id}`, onclick: async () => {
+      if (asking) return; // not disabled: that would take the focus away
+      asking = true;
       try {
         const got = await ask("/api/hint", { lesson, step: s.id });
         s.hints = got.hints;
@@ -31,6 +33,7 @@ function card(v, s) {
       } catch (error) {
         fill(hints, problem(error));
       }
+      asking = false;
     } }, s.hints.length === 0 ? "Give me a hint" : "The next hint");
     fill(hints, given.length > 0 && h("ol", {}, given), more);
   };
