@@ -2,14 +2,12 @@ package main
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -23,14 +21,12 @@ import (
 	"jwtworkshop/lessons"
 )
 
-var pictures = flag.String("pictures", "", "write pictures of the views into this folder, for people to look at")
-
-// patience is how long a whole visit may take on a busy machine.
-const patience = time.Minute
+// patience is how long one thing may take on a busy machine, a build included.
+const patience = 90 * time.Second
 
 // chromium finds a browser. Without one the test is skipped, and says so; where the
 // workshop itself is verified (.ci/run) that is a failure.
-func chromium(t *testing.T) string {
+func chromium(t testing.TB) string {
 	t.Helper()
 	for _, name := range []string{
 		"chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome",
@@ -51,23 +47,21 @@ func chromium(t *testing.T) string {
 
 // A visit is a browser's tab, and the page that it can open.
 type visit struct {
-	t    *testing.T
+	t    testing.TB
 	ctx  context.Context
 	url  string // of the page, without a slash at the end
 	book *workbook.Workbook
-
-	began time.Time
 
 	mu         sync.Mutex
 	complaints []string // of the page's scripts and of the browser
 }
 
 // open serves the page for a copy of the workshop and opens a browser.
-func open(t *testing.T) *visit {
+func open(t testing.TB) *visit {
 	t.Helper()
 	browser := chromium(t)
 	book := copied(t)
-	ctx, stop := context.WithTimeout(context.Background(), 2*patience)
+	ctx, stop := context.WithTimeout(context.Background(), 5*patience)
 	t.Cleanup(stop)
 	url := serving(t, ctx, book)
 
@@ -79,7 +73,7 @@ func open(t *testing.T) *visit {
 	tab, shut := chromedp.NewContext(allocated)
 	t.Cleanup(shut)
 	require.NoError(t, chromedp.Do(tab, chromedp.EmulateViewport(1280, 900)))
-	v := &visit{t: t, ctx: tab, url: url, book: book, began: time.Now()}
+	v := &visit{t: t, ctx: tab, url: url, book: book}
 	go v.listen()
 	return v
 }
@@ -106,7 +100,7 @@ func (v *visit) errs() []string {
 }
 
 // copied is a copy of the workshop as a learner first finds it.
-func copied(t *testing.T) *workbook.Workbook {
+func copied(t testing.TB) *workbook.Workbook {
 	t.Helper()
 	here, err := workbook.Open(".")
 	require.NoError(t, err)
@@ -116,7 +110,7 @@ func copied(t *testing.T) *workbook.Workbook {
 }
 
 // serving serves the page until the test ends and returns its URL.
-func serving(t *testing.T, ctx context.Context, book *workbook.Workbook) string {
+func serving(t testing.TB, ctx context.Context, book *workbook.Workbook) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -146,6 +140,7 @@ func (v *visit) until(expression string) {
 	v.t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
+	began := time.Now()
 	for {
 		is, err := chromedp.Run(v.ctx, chromedp.Evaluate[bool]("Boolean("+expression+")"))
 		if err == nil && is {
@@ -156,7 +151,7 @@ func (v *visit) until(expression string) {
 		case <-v.ctx.Done():
 			v.t.Fatalf("never true: %s (%v)", expression, err)
 		}
-		if time.Since(v.began) > patience {
+		if time.Since(began) > patience {
 			text := v.text("body")
 			v.t.Fatalf("never true: %s (%v)\n…%s\n%v", expression, err, text[max(0, len(text)-2000):], v.errs())
 		}
@@ -188,7 +183,7 @@ func (v *visit) text(selector string) string {
 // evaluate returns the value of an expression in the page.
 func evaluate[T any](v *visit, expression string) T {
 	v.t.Helper()
-	value, err := chromedp.Run(v.ctx, chromedp.Evaluate[T](expression))
+	value, err := chromedp.Run(v.ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
 	require.NoError(v.t, err)
 	return value
 }
@@ -220,102 +215,9 @@ func (v *visit) solve(l lessons.Lesson) {
 	require.NoError(v.t, scratch.Solve(v.book.Root, l))
 }
 
-func lesson(t *testing.T, name string) lessons.Lesson {
+func lesson(t testing.TB, name string) lessons.Lesson {
 	t.Helper()
 	l, err := lessons.Find(name)
 	require.NoError(t, err)
 	return l
-}
-
-// picture writes what the browser shows into the folder of -pictures.
-func (v *visit) picture(name string) {
-	v.t.Helper()
-	shot, err := chromedp.Run(v.ctx, chromedp.CaptureScreenshot())
-	require.NoError(v.t, err)
-	require.NoError(v.t, os.WriteFile(filepath.Join(*pictures, name+".png"), shot, 0o644))
-}
-
-// TestPictures takes pictures of every view in both themes and on a phone.
-func TestPictures(t *testing.T) {
-	if *pictures == "" {
-		t.Skip("no -pictures: nobody wants to look")
-	}
-	require.NoError(t, os.MkdirAll(*pictures, 0o755))
-	v := open(t)
-	for _, name := range []string{"01", "02", "03"} {
-		v.solve(lesson(t, name))
-	}
-	five := lesson(t, "05")
-	v.solve(five)
-	source, err := os.ReadFile(filepath.Join(v.book.Folder(five, false), "token.go"))
-	require.NoError(t, err)
-	wrong := strings.Replace(string(source), `if token.Header["typ"] != typ {`, `if false && token.Header["typ"] != typ {`, 1)
-	require.NotEqual(t, string(source), wrong)
-
-	for _, name := range []string{"01", "02", "03"} {
-		v.goTo("/lessons/" + lesson(t, name).ID)
-		v.says(".verdict", "is done")
-	}
-	v.write(five, "token.go", []byte(wrong))
-	shoot := func(name, path string, ready func()) {
-		for _, theme := range []string{"light", "dark"} {
-			for _, size := range [][2]int64{{1280, 860}, {390, 844}} {
-				v.theme(theme)
-				v.do(chromedp.EmulateViewport(size[0], size[1]))
-				if path != "" {
-					v.goTo(path)
-				}
-				ready()
-				v.picture(fmt.Sprintf("%s-%s-%d", name, theme, size[0]))
-			}
-		}
-	}
-	shoot("list", "/", func() {})
-	shoot("failing", "/lessons/"+five.ID, func() { v.says(".claim", "opened"); v.says(".phase", "after your last save") })
-	v.do(chromedp.EmulateViewport(390, 844))
-	v.do(chromedp.Evaluate[chromedp.Void](`document.querySelector("#verdict").scrollIntoView()`))
-	v.picture("card-dark-390")
-	v.press("Give me a hint")
-	v.says(".hints", "Hint 1 of 3")
-	v.do(chromedp.EmulateViewport(1280, 860), chromedp.Evaluate[chromedp.Void](`document.querySelector("#task-2").scrollIntoView()`))
-	v.picture("hint-dark-1280")
-	v.write(five, "token.go", source)
-	shoot("passed", "", func() { v.says(".verdict", "is done") })
-
-	v.do(chromedp.EmulateViewport(1280, 860))
-	v.goTo("/pad")
-	v.do(chromedp.SetValue(chromedp.CSS("#lesson"), five.ID))
-	v.press("Start")
-	v.says("#running", "http://127.0.0.1")
-	for _, press := range []string{"Log in as ada", "Profile", "+", "Profile", "Refresh"} {
-		if press == "+" {
-			v.press("15 min")
-			v.says(".pause-label", "15 min pass")
-			continue
-		}
-		before := v.text("#wire")
-		v.press(press)
-		v.press("Send")
-		v.until(fmt.Sprintf("document.querySelector('#wire').innerText !== %q && !document.querySelector('#send').disabled", before))
-	}
-	shoot("pad", "", func() { v.do(chromedp.Evaluate[chromedp.Void]("scrollTo(0,0)")) })
-	v.do(chromedp.EmulateViewport(1280, 1900))
-	v.picture("pad-dark-tall")
-	v.do(chromedp.EmulateViewport(390, 2000))
-	v.picture("pad-dark-390-tall")
-	v.do(chromedp.EmulateViewport(1280, 860))
-	v.goTo("/lab")
-	v.press("Log in as ada")
-	v.says("#result", "fits the secret")
-	v.press("Ask them all")
-	v.until("document.querySelectorAll('#answers tbody tr').length > 8 && !document.querySelector('#ask').disabled")
-	for _, theme := range []string{"light", "dark"} {
-		v.theme(theme)
-		v.run("scrollTo(0, 0)")
-		v.do(chromedp.EmulateViewport(1280, 1500))
-		v.picture("lab-" + theme + "-tall")
-		v.do(chromedp.EmulateViewport(390, 2400))
-		v.picture("lab-" + theme + "-390-tall")
-	}
-	require.Empty(t, v.errs())
 }

@@ -235,11 +235,13 @@ type row struct {
 // progress is how far the learner is, a row for each lesson.
 func progress(book *workbook.Workbook) []row {
 	marks := book.Marks()
-	current := book.Current().ID
 	var rows []row
-	for _, l := range lessons.All() {
+	found := false // the first that is not done; the last where all are
+	for i, l := range lessons.All() {
 		m, known := marks[l.ID]
-		r := row{Lesson: l.ID, Passed: m.Passed, Total: m.Total, First: m.First, Current: l.ID == current}
+		r := row{Lesson: l.ID, Passed: m.Passed, Total: m.Total, First: m.First}
+		r.Current = !found && (!m.Done() || i == len(lessons.All())-1)
+		found = found || r.Current
 		switch {
 		case known && m.Done():
 			r.State = "done"

@@ -77,7 +77,7 @@ function head(v) {
   return h("div", { class: "verdict-head" },
     h("p", { class: "tally" }, h("strong", {}, v.problem ? "No verdict" : v.known ? `${v.done} of ${v.total}` : "…"), v.problem ? "" : "\u00a0steps"),
     h("div", { class: "meter", "aria-hidden": "true" }, meter(v)),
-    h("p", { class: `phase${busy ? " busy" : ""}` }, busy && h("span", { class: "pulse", "aria-hidden": "true" }), state || `Watching lessons/${lesson}`));
+    h("p", { class: `phase${busy ? " busy" : ""}`, "data-took": v.took }, busy && h("span", { class: "pulse", "aria-hidden": "true" }), state || `Watching lessons/${lesson}`));
 }
 
 function meter(v) {
