@@ -9,13 +9,16 @@ CHECKER   := .workshop/bin/checker
 CHECKER_SOURCES := go.mod go.sum $(wildcard lessons/*.go lessons/*/*.md lessons/*/*.svg mockdb/*.go \
 	checker/*.go checker/*/*.go checker/*/*.txtar)
 
-.PHONY: check run list hint diff reset explain url test proof bench soak originals help
+.PHONY: check run web list hint diff reset explain url test proof bench soak originals help
 
 check: $(CHECKER) ## grade a lesson: LESSON=05, or all; without it the first that is not done
 	@$(CHECKER) check $(LESSON) $(if $(STEP),--step $(STEP)) $(FLAGS)
 
 run: $(CHECKER) ## start your server: LESSON=05 FLAGS="-access-ttl 30s"
 	@$(CHECKER) run $(LESSON) $(if $(FLAGS),-- $(FLAGS))
+
+web: ## the workshop as a page in your browser: FLAGS="-addr 127.0.0.1:9000"
+	@go run ./checker/web $(FLAGS)
 
 list: $(CHECKER) ## the lessons, and how far you are
 	@$(CHECKER) list

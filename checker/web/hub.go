@@ -12,9 +12,9 @@ import (
 	"jwtworkshop/lessons"
 )
 
-// linger is how long a lesson is watched on after its last page was closed: to go
-// back to it, or to load it again, is not to wait for it again.
-const linger = 30 * time.Second
+// linger is how long a lesson is watched on after its last page was closed, or was
+// hidden behind an editor: whoever comes back is not to wait.
+const linger = 10 * time.Minute
 
 // heartbeat is how often an open page hears something, so that a lost one is noticed.
 const heartbeat = 20 * time.Second

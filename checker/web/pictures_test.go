@@ -58,7 +58,7 @@ func TestPictures(t *testing.T) {
 		}
 	}
 	shoot("list", "/", func() {})
-	shoot("failing", "/lessons/"+five.ID, func() { v.says(".claim", "opened"); v.says(".phase", "after your last save") })
+	shoot("failing", "/lessons/"+five.ID, func() { v.says(".claim", "opened"); v.says(".phase", "Graded in") })
 	v.do(chromedp.EmulateViewport(390, 844))
 	v.do(chromedp.Evaluate[chromedp.Void](`document.querySelector("#verdict").scrollIntoView()`))
 	v.picture("card-dark-390")
@@ -103,6 +103,30 @@ func TestPictures(t *testing.T) {
 		v.picture("lab-" + theme + "-tall")
 		v.do(chromedp.EmulateViewport(390, 2400))
 		v.picture("lab-" + theme + "-390-tall")
+	}
+	v.do(chromedp.EmulateViewport(1280, 1500))
+	v.run(`document.querySelector("#asking").scrollIntoView()`)
+	v.picture("lab-answers-dark")
+	v.run(`fetch("/api/server/skip", { method: "POST", body: JSON.stringify({ by: "16m" }) })`)
+	v.says("#life-state", "Expired")
+	v.run("scrollTo(0, 0)")
+	v.picture("lab-expired-dark")
+	v.goTo("/pad")
+	v.says("#running", "05-refresh")
+	v.do(chromedp.SetValue(chromedp.CSS("#lesson"), "08-sliding"), chromedp.SetValue(chromedp.CSS("#side"), "solution"))
+	v.press("Start")
+	v.says("#running", "08-sliding")
+	v.goTo("/lab")
+	v.press("Log in as ada")
+	v.says("#life", "End of its session")
+	v.theme("light")
+	v.picture("lab-cap-light")
+	for _, theme := range []string{"light", "dark"} {
+		v.theme(theme)
+		v.goTo("/lessons/06-rotation#what-you-need")
+		v.says(".claim", "")
+		v.run(`document.querySelector(".prose img").scrollIntoView()`)
+		v.picture("svg-" + theme)
 	}
 	require.Empty(t, v.errs())
 }

@@ -290,7 +290,7 @@ func BenchmarkVerdict(b *testing.B) {
 	var page, later, terminal []time.Duration
 	for b.Loop() {
 		v.goTo("/lessons/" + five.ID)
-		v.says(".phase", "after your last save")
+		v.says(".phase", "Graded in")
 		v.run(`window.shown = new Promise((done) => {
 			const panel = document.querySelector("#verdict");
 			let begun = false;

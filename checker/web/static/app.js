@@ -36,14 +36,34 @@ function chip(server) {
 }
 setInterval(() => { if (chipped?.running && chipped.skipped > 0) chip(chipped); }, 1000);
 
-const news = new EventSource("/events" + (lesson ? `?lesson=${encodeURIComponent(lesson)}` : ""));
-news.onopen = () => { $("lost").hidden = true; };
-news.onerror = () => { $("lost").hidden = false; };
-const on = (kind, f) => news.addEventListener(kind, (e) => f(JSON.parse(e.data)));
-on("server", (server) => { clock.set(server.clock); chip(server); show.server?.(server); });
-on("progress", (rows) => show.progress?.(rows));
-on("verdict", (verdict) => show.verdict?.(verdict));
-addEventListener("pagehide", () => news.close());
+// A browser has six connections to one server, and each open page takes one. So a page
+// that nobody sees lets go of its own, and takes up the news when it is seen again.
+const on = {
+  server(server) { clock.set(server.clock); chip(server); show.server?.(server); },
+  progress(rows) { show.progress?.(rows); },
+  verdict(verdict) { show.verdict?.(verdict); },
+};
+let news = null;
+function listen() {
+  if (news) return;
+  news = new EventSource("/events" + (lesson ? `?lesson=${encodeURIComponent(lesson)}` : ""));
+  news.onopen = () => { $("lost").hidden = true; };
+  news.onerror = () => { $("lost").hidden = false; };
+  for (const [kind, f] of Object.entries(on)) news.addEventListener(kind, (e) => f(JSON.parse(e.data)));
+}
+function leave() {
+  news?.close();
+  news = null;
+}
+const unseenFor = 30_000; // milliseconds
+let leaving;
+document.addEventListener("visibilitychange", () => {
+  clearTimeout(leaving);
+  if (document.hidden) leaving = setTimeout(leave, unseenFor);
+  else listen();
+});
+addEventListener("pagehide", leave);
+listen();
 addEventListener("pageshow", (e) => { if (e.persisted) location.reload(); });
 
 reachable(document);

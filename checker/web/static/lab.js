@@ -108,7 +108,7 @@ function bar(l, start, now, state) {
     place(h("span", { class: "lived" }), 0, at(Math.min(now, l.expires))),
     place(h("span", { class: "left" }), at(Math.min(now, l.expires)), at(l.expires)),
     tick("half", l.half), tick("expires", l.expires), tick("cap", l.cap),
-    l.cap !== undefined && l.cap > end && h("span", { class: "beyond" }, `session ends ${relative(l.cap, now)} →`),
+    l.cap !== undefined && l.cap > end && h("span", { class: "beyond" }, "→"),
     place(h("span", { class: "hand" }), at(now)));
 }
 

@@ -72,7 +72,7 @@ function step(v, s) {
 }
 
 function head(v) {
-  const state = v.phase === "building" ? "Building …" : v.phase === "grading" ? `Asking your server … ${v.asked} of ${v.total || "?"}` : v.took ? `${(v.took / 1000).toFixed(1)} s after your last save` : "";
+  const state = v.phase === "building" ? "Building …" : v.phase === "grading" ? `Asking your server … ${v.asked} of ${v.total || "?"}` : v.took ? `Graded in ${(v.took / 1000).toFixed(1)} s · each save grades it again` : "";
   const busy = v.phase !== "graded";
   return h("div", { class: "verdict-head" },
     h("p", { class: "tally" }, h("strong", {}, v.problem ? "No verdict" : v.known ? `${v.done} of ${v.total}` : "…"), v.problem ? "" : "\u00a0steps"),
