@@ -9,10 +9,13 @@ CHECKER   := .workshop/bin/checker
 CHECKER_SOURCES := go.mod go.sum $(wildcard lessons/*.go lessons/*/*.md lessons/*/*.svg mockdb/*.go \
 	checker/*.go checker/*/*.go checker/*/*.txtar)
 
-.PHONY: check run web list hint diff reset explain url test proof bench soak originals help
+.PHONY: check watch web run list hint diff reset explain url test proof bench soak mutants fuzz originals help
 
 check: $(CHECKER) ## grade a lesson: LESSON=05, or all; without it the first that is not done
 	@$(CHECKER) check $(LESSON) $(if $(STEP),--step $(STEP)) $(FLAGS)
+
+watch: $(CHECKER) ## grade a lesson whenever you save: LESSON=05
+	@$(CHECKER) watch $(LESSON)
 
 run: $(CHECKER) ## start your server: LESSON=05 FLAGS="-access-ttl 30s"
 	@$(CHECKER) run $(LESSON) $(if $(FLAGS),-- $(FLAGS))
@@ -53,6 +56,12 @@ bench: ## what grading costs, as ratios
 
 soak: ## every suite 200 times in random order, with the machine under load
 	@go run ./checker/proof/soak
+
+mutants: ## change the references one operator at a time, and see that the suites notice
+	@go run ./checker/proof/mutants $(if $(LESSON),-lesson $(LESSON))
+
+fuzz: ## feed what parses foreign input with random input: TIME=1h for each target
+	@go run ./checker/proof/fuzz $(if $(TIME),-time $(TIME))
 
 originals: $(CHECKER) ## for authors: pack the starters as they are now
 	@$(CHECKER) originals --write

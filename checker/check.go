@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"jwtworkshop/checker/grade"
 	"jwtworkshop/checker/report"
@@ -23,10 +24,16 @@ type checkCommand struct {
 	Lesson   string `arg:"" optional:"" help:"5, 05 or 05-refresh, or all. Unless given: the first that is not done."`
 	Solution bool   `help:"Grade the reference solution instead of yours."`
 	Step     string `placeholder:"ID" help:"Only this step and those that it needs."`
+	DB       string `name:"db" placeholder:"URL" help:"Lesson 13: on this PostgreSQL, postgres://…, in schemas of the checker's own."`
+	Problems bool   `help:"Print a line for each failing step and each compiler error, as editors read them."`
 	output
 }
 
 func (c *checkCommand) Run(d *desk) error {
+	if c.DB != "" && !strings.HasPrefix(c.DB, "postgres://") && !strings.HasPrefix(c.DB, "postgresql://") {
+		return fmt.Errorf("--db wants postgres://user@host/name; without it lesson 13 is graded on SQLite")
+	}
+	d.book.Database = c.DB
 	var chosen []lessons.Lesson
 	if c.Lesson == "all" {
 		chosen = lessons.All()
@@ -57,7 +64,12 @@ func (c *checkCommand) Run(d *desk) error {
 	if err != nil {
 		return err
 	}
-	if err := c.output.write(d, verdicts, c.Step != "", func(v grade.Verdict) string { return d.afterwards(v, c.Solution, len(chosen) > 1) }); err != nil {
+	if c.Problems {
+		err = report.Problems(d.out, d.book.Root, verdicts)
+	} else {
+		err = c.output.write(d, verdicts, c.Step != "", func(v grade.Verdict) string { return d.afterwards(v, c.Solution, len(chosen) > 1) })
+	}
+	if err != nil {
 		return err
 	}
 	if code := report.ExitCode(verdicts); code != 0 {

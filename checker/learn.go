@@ -4,15 +4,20 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"jwtworkshop/checker/grade"
 	"jwtworkshop/checker/report"
 	"jwtworkshop/checker/subject"
 	"jwtworkshop/checker/suites"
+	"jwtworkshop/checker/upstream"
+	"jwtworkshop/checker/workbook"
 	"jwtworkshop/lessons"
 )
 
@@ -20,6 +25,8 @@ type runCommand struct {
 	Lesson   string   `arg:"" optional:"" help:"5, 05 or 05-refresh. Unless given: the first that is not done."`
 	Flags    []string `arg:"" optional:"" passthrough:"" help:"For the server, after --: -addr, -access-ttl, … (-h lists them)."`
 	Solution bool     `help:"Start the reference solution instead of yours."`
+
+	UpstreamTTL time.Duration `name:"upstream-ttl" default:"30s" help:"How long the access tokens of the upstream live, for a lesson that has one."`
 }
 
 func (c *runCommand) Run(d *desk) error {
@@ -40,19 +47,98 @@ func (c *runCommand) Run(d *desk) error {
 	if len(flags) > 0 && flags[0] == "--" {
 		flags = flags[1:]
 	}
-	server := exec.CommandContext(d.ctx, program, flags...)
-	server.Stdin, server.Stdout, server.Stderr = nil, os.Stdout, os.Stderr
-	server.Cancel = func() error { return server.Process.Signal(os.Interrupt) }
-	server.WaitDelay = 5 * time.Second
-	err = server.Run()
+	if l.Upstream && !names(flags, "upstream") {
+		api, err := c.upstream(d)
+		if err != nil {
+			return err
+		}
+		defer api.Close()
+		flags = append(flags, "-upstream", api.URL())
+	}
+	return d.hand(nil, program, flags...)
+}
+
+// hand gives the terminal to a program until it ends, or is told to by Ctrl-C.
+func (d *desk) hand(stdin io.Reader, program string, args ...string) error {
+	cmd := exec.CommandContext(d.ctx, program, args...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, os.Stdout, os.Stderr
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 5 * time.Second
+	err := cmd.Run()
 	var ended *exec.ExitError
 	if errors.As(err, &ended) && d.ctx.Err() == nil {
-		return exit(2) // the server has said why
+		return exit(2) // it has said why
 	}
 	if d.ctx.Err() != nil {
 		return nil
 	}
 	return err
+}
+
+// upstream starts an API for the lesson's server to log in at, and tells of its calls.
+func (c *runCommand) upstream(d *desk) (*upstream.API, error) {
+	if c.UpstreamTTL < time.Second {
+		return nil, errors.New("--upstream-ttl wants a second at least")
+	}
+	out := d.card(false).Out
+	api := upstream.NewAPI()
+	api.Lives(c.UpstreamTTL)
+	api.Gives(upstream.Rotated)
+	var lines sync.Mutex
+	api.Watch = func(call upstream.Call) {
+		lines.Lock()
+		defer lines.Unlock()
+		say(out, "  upstream  %s %s  %d", call.Method, call.Path, call.Status)
+	}
+	if err := api.Open(&lessons.Settings{Upstream: "http://" + personsUpstream}); err != nil {
+		if err := api.Open(&lessons.Settings{}); err != nil { // that port is taken: any other
+			return nil, err
+		}
+	}
+	say(out, "The upstream listens on %s. Its access tokens live %v.", api.URL(), c.UpstreamTTL)
+	return api, nil
+}
+
+// personsUpstream is where a person finds the upstream of make run.
+const personsUpstream = "127.0.0.1:9000"
+
+// names tells whether a flag is among the arguments.
+func names(args []string, flag string) bool {
+	return slices.ContainsFunc(args, func(arg string) bool {
+		name, _, _ := strings.Cut(strings.TrimLeft(arg, "-"), "=")
+		return strings.HasPrefix(arg, "-") && name == flag
+	})
+}
+
+type watchCommand struct {
+	Lesson   string `arg:"" optional:"" help:"5, 05 or 05-refresh. Unless given: the first that is not done."`
+	Problems bool   `help:"Print lines as check --problems does, without a screen: for editors."`
+}
+
+// Run hands over to checker/watch, which is a program of its own: see there.
+func (c *watchCommand) Run(d *desk) error {
+	var args []string
+	if c.Problems {
+		args = append(args, "-problems")
+	}
+	if c.Lesson != "" {
+		l, err := d.lesson(c.Lesson)
+		if err != nil {
+			return err
+		}
+		args = append(args, l.ID)
+	}
+	program, err := d.book.State("bin", "watch"+workbook.Exe)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(program); err != nil {
+		say(d.out, "Building what watches; the next time it is there.")
+	}
+	if err := subject.Build(d.ctx, d.book.Root, "./checker/watch", program); err != nil {
+		return err
+	}
+	return d.hand(os.Stdin, program, args...)
 }
 
 type listCommand struct{}
@@ -62,22 +148,11 @@ func (c *listCommand) Run(d *desk) error {
 	current := d.book.Current()
 	out := d.card(false).Out
 	for _, l := range lessons.All() {
-		m, known := marks[l.ID]
-		state := "·  not checked"
-		switch {
-		case known && m.Done():
-			state = "✓  done"
-		case known && m.Total > 0:
-			state = fmt.Sprintf("%d of %d steps, next: %s", m.Passed, m.Total, m.First)
-			if m.First == "" {
-				state = "does not compile"
-			}
-		}
 		arrow := " "
 		if l.ID == current.ID {
 			arrow = "→"
 		}
-		say(out, "%s %-18s %3d min   %s", arrow, l.ID, l.Minutes, state)
+		say(out, "%s %-18s %3d min   %s", arrow, l.ID, l.Minutes, marks[l.ID])
 	}
 	return nil
 }

@@ -32,6 +32,7 @@ import (
 
 type commands struct {
 	Check   checkCommand   `cmd:"" default:"withargs" help:"Grade a lesson: yours, or the reference."`
+	Watch   watchCommand   `cmd:"" help:"Grade a lesson whenever you save, and keep it on the screen."`
 	URL     urlCommand     `cmd:"" name:"url" help:"Grade a server that is listening, in any language."`
 	Run     runCommand     `cmd:"" help:"Start your server of a lesson."`
 	List    listCommand    `cmd:"" help:"Show the lessons and how far you are."`
@@ -108,7 +109,7 @@ func (d *desk) lesson(name string) (lessons.Lesson, error) {
 	}
 	l, err := lessons.Find(name)
 	if err != nil {
-		ids := []string{"all", "check", "url", "run", "list", "hint", "diff", "reset", "explain"}
+		ids := []string{"all", "check", "watch", "url", "run", "list", "hint", "diff", "reset", "explain"}
 		for _, l := range lessons.All() {
 			ids = append(ids, l.ID)
 		}

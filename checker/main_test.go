@@ -5,11 +5,16 @@ import (
 	"context"
 	"encoding/json"
 	"encoding/xml"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -112,6 +117,38 @@ func TestTheWayThroughALesson(t *testing.T) {
 	assert.Equal(t, 1, code)
 }
 
+func TestRunStartsWhatTheServerLogsInAt(t *testing.T) {
+	l := newLearner(t)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	at := listener.Addr().String()
+	listener.Close()
+	var out, stderr bytes.Buffer
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan int, 1)
+	go func() {
+		ended <- run(ctx, l.folder, []string{"run", "10", "--solution", "--", "-addr", at}, &out, &stderr)
+	}()
+	assert.Eventually(t, func() bool {
+		res, err := http.Post("http://"+at+"/login", "application/json", strings.NewReader(`{"username":"cosmo","password":"space-corgi"}`))
+		if err != nil {
+			return false
+		}
+		res.Body.Close()
+		return res.StatusCode == http.StatusNoContent
+	}, time.Minute, 20*time.Millisecond)
+	stop()
+	assert.Equal(t, 0, <-ended, stderr.String())
+	assert.Contains(t, out.String(), "Its access tokens live 30s.")
+	assert.Contains(t, out.String(), "  upstream  POST /login  200\n")
+
+	l.complains([]string{"--upstream-ttl"}, "run", "10", "--solution", "--upstream-ttl", "0s")
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer taken.Close()
+	l.complains([]string{"--upstream-listen"}, "url", "http://127.0.0.1:1", "--lesson", "10", "--upstream-listen", taken.Addr().String())
+}
+
 func TestAllLessonsAtOnce(t *testing.T) {
 	l := newLearner(t)
 	for _, one := range lessons.All() {
@@ -158,6 +195,77 @@ func TestVerdictsForMachines(t *testing.T) {
 	require.NoError(t, xml.Unmarshal(text, &xmlDoc))
 	assert.Equal(t, len(doc.Lessons[0].Steps), xmlDoc.Suites[0].Tests)
 	assert.Equal(t, 1, xmlDoc.Suites[0].Failures)
+}
+
+// What --problems prints is what the matchers of .vscode/tasks.json read.
+func TestProblemsForEditors(t *testing.T) {
+	l := newLearner(t)
+	text, err := os.ReadFile(filepath.Join(l.folder, ".vscode", "tasks.json"))
+	require.NoError(t, err)
+	var file struct {
+		Tasks []struct {
+			Label   string
+			Matcher json.RawMessage `json:"problemMatcher"`
+		}
+	}
+	require.NoError(t, json.Unmarshal(text, &file))
+	var matchers []*regexp.Regexp
+	for _, task := range file.Tasks {
+		var m struct{ Pattern struct{ Regexp string } }
+		if json.Unmarshal(task.Matcher, &m) == nil { // an empty list is none
+			matchers = append(matchers, regexp.MustCompile(m.Pattern.Regexp))
+		}
+	}
+	require.Len(t, matchers, 3)
+	reads := func(stdout string, file string, line string, message string) {
+		t.Helper()
+		for _, m := range matchers {
+			found := m.FindStringSubmatch(strings.TrimSuffix(stdout, "\n"))
+			require.NotNil(t, found, "%q", stdout)
+			assert.Equal(t, []string{file, line}, found[1:3])
+			assert.Contains(t, found[5], message)
+		}
+	}
+	lineOf := func(path, text string) string {
+		t.Helper()
+		source, err := os.ReadFile(filepath.Join(l.folder, path))
+		require.NoError(t, err)
+		before, _, found := strings.Cut(string(source), text)
+		require.True(t, found)
+		return strconv.Itoa(1 + strings.Count(before, "\n"))
+	}
+	const login, readme = "lessons/01-login/login.go", "lessons/01-login/README.md"
+
+	code, out, _ := l.types("check", "01", "--problems")
+	assert.Equal(t, 1, code)
+	reads(out, login, lineOf(login, "TODO(01.1)"), "login-accepts-the-right-password: POST /login is not written yet: want 200 OK, got 501")
+
+	l.solves("01")
+	code, out, _ = l.types("check", "01", "--problems")
+	assert.Equal(t, 0, code)
+	assert.Empty(t, out)
+
+	l.edits(login, func(s string) string { return strings.Replace(s, "Bad username or password", "Bad", 1) })
+	_, out, _ = l.types("check", "01", "--problems")
+	reads(out, readme, lineOf(readme, "### Task 3:"), "wrong-password-is-refused")
+
+	l.edits(login, func(s string) string {
+		return strings.Replace(s, "var sent credentials", "panic(42)\n\tvar sent credentials", 1)
+	})
+	_, out, _ = l.types("check", "01", "--problems")
+	first, _, _ := strings.Cut(out, "\n")
+	reads(first, login, lineOf(login, "panic(42)"), "panicked")
+
+	l.edits(login, func(s string) string { return strings.Replace(s, "panic(42)", "panik(42)", 1) })
+	code, out, _ = l.types("check", "01", "--problems")
+	assert.Equal(t, 2, code)
+	reads(out, login, lineOf(login, "panik(42)"), "undefined: panik")
+
+	for _, name := range []string{".vscode/launch.json", ".vscode/extensions.json", ".devcontainer/devcontainer.json"} {
+		text, err := os.ReadFile(filepath.Join(l.folder, name))
+		require.NoError(t, err)
+		assert.True(t, json.Valid(text), name)
+	}
 }
 
 func TestOneStep(t *testing.T) {
@@ -209,7 +317,7 @@ func TestServersThatCannotBeGraded(t *testing.T) {
 		"panics on a request": {body: `var m map[string]int; m["x"] = 1`, code: 1, says: []string{"your server panicked on POST /login", "assignment to entry in nil map", "lessons/01-login/login.go:"}},
 		"ends the process":    {body: `os.Exit(3)`, code: 2, says: []string{"could not be graded", "exit status 3"}},
 		"dies in a goroutine": {body: `go panic("boom"); select {}`, code: 2, says: []string{"panic: boom", "lessons/01-login/login.go:"}},
-		"hangs":               {body: `select {}`, code: 2, says: []string{"your server hangs"}},
+		"hangs":               {body: `select {}`, code: 2, says: []string{"your server hangs", "it stands at lessons/01-login/login.go:"}},
 		"does not start":      {main: `os.Exit(0)`, code: 2, says: []string{"ended before it served"}},
 		"panics in New":       {main: `lessons.Serve(func(lessons.Config) http.Handler { panic("no") })`, code: 2, says: []string{"does not start: New panics", "panic: no"}},
 		"has no handler":      {main: `lessons.Serve(func(lessons.Config) http.Handler { return nil })`, code: 2, says: []string{"New returned no handler"}},

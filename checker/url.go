@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"time"
 
@@ -22,7 +23,9 @@ type urlCommand struct {
 	RefreshTTL time.Duration `name:"refresh-ttl" help:"How long its refresh tokens live: 6s, 1h (default: the lesson's)."`
 	FreshFor   time.Duration `name:"fresh-for" help:"How long a login counts as fresh (default: the lesson's)."`
 	SessionTTL time.Duration `name:"session-ttl" help:"When its sessions end for good (default: the lesson's)."`
+	KeyTTL     time.Duration `name:"key-ttl" help:"How long a key of lesson 12 signs before the next one does (default: the lesson's)."`
 	User       []string      `sep:"none" placeholder:"NAME:PASSWORD" help:"A user besides cosmo; may be given several times."`
+	Upstream   string        `name:"upstream-listen" default:"127.0.0.1:9000" placeholder:"HOST:PORT" help:"Where the checker's API listens, for a lesson whose server logs in at one: start the server with http://HOST:PORT for its upstream."`
 	Patience   time.Duration `default:"3m" help:"The longest that a step may let pass on the real clock."`
 	Step       string        `placeholder:"ID" help:"Only this step and those that it needs."`
 	output
@@ -42,10 +45,16 @@ func (c *urlCommand) Run(d *desk) error {
 	target := subject.Target{URL: c.URL, Settings: l.Settings(), Patience: c.Patience}
 	s := &target.Settings
 	s.Secret, s.Issuer, s.Audience = []byte(c.Secret), c.Issuer, c.Audience
+	if l.Upstream {
+		s.Upstream = "http://" + c.Upstream
+		if err := free(c.Upstream); err != nil {
+			return err
+		}
+	}
 	for _, ttl := range []struct {
 		given   time.Duration
 		setting *time.Duration
-	}{{c.AccessTTL, &s.AccessTTL}, {c.RefreshTTL, &s.RefreshTTL}, {c.FreshFor, &s.FreshFor}, {c.SessionTTL, &s.SessionTTL}} {
+	}{{c.AccessTTL, &s.AccessTTL}, {c.RefreshTTL, &s.RefreshTTL}, {c.FreshFor, &s.FreshFor}, {c.SessionTTL, &s.SessionTTL}, {c.KeyTTL, &s.KeyTTL}} {
 		switch {
 		case ttl.given < 0:
 			return errors.New("a lifetime must be more than zero")
@@ -82,6 +91,15 @@ func (c *urlCommand) Run(d *desk) error {
 		return exit(code)
 	}
 	return nil
+}
+
+// free returns an error where nobody can listen at the address.
+func free(addr string) error {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return fmt.Errorf("the upstream cannot listen on %s (%w): say where with --upstream-listen", addr, err)
+	}
+	return l.Close()
 }
 
 // announce says how long a grading will take. Steps that wait do so beside each

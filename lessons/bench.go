@@ -1,7 +1,9 @@
 package lessons
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -28,8 +30,11 @@ type Settings struct {
 	RefreshTTL time.Duration
 	FreshFor   time.Duration
 	SessionTTL time.Duration
+	Upstream   string
+	KeyTTL     time.Duration
 	Slow       bool        // the database and the clock take a moment to answer, as they do over a network
 	HashCost   mockdb.Cost // of the passwords of users who are added; zero is mockdb.Cheap
+	Database   string      // lesson 13: where it is; "" is a SQLite file of the server's own
 }
 
 // Config returns the configuration of a server on that database.
@@ -37,7 +42,8 @@ func (s Settings) Config(db *mockdb.DB, now func() time.Time) Config {
 	return Config{
 		DB: db, Now: now,
 		Secret: s.Secret, Issuer: s.Issuer, Audience: s.Audience,
-		AccessTTL: s.AccessTTL, RefreshTTL: s.RefreshTTL, FreshFor: s.FreshFor, SessionTTL: s.SessionTTL,
+		AccessTTL: s.AccessTTL, RefreshTTL: s.RefreshTTL, FreshFor: s.FreshFor, SessionTTL: s.SessionTTL, KeyTTL: s.KeyTTL,
+		Upstream:   s.Upstream,
 		CountVisit: func(string) {},
 		Log:        slog.New(slog.DiscardHandler),
 	}
@@ -47,10 +53,13 @@ func (s Settings) Config(db *mockdb.DB, now func() time.Time) Config {
 type Command struct {
 	Op       string // one of the Op constants
 	Settings Settings
-	Listen   string        // OpOpen: a folder for a unix socket; empty is loopback TCP
-	By       time.Duration // OpAdvance
-	Username string        // OpAddUser, OpDeleteUser
-	Password string        // OpAddUser
+	Listen   string             // OpOpen: a folder for a unix socket; empty is loopback TCP
+	Join     bool               // OpOpen: the database is there, another server has it
+	By       time.Duration      // OpAdvance
+	East     time.Duration      // OpAdvance: by how much the clock's zone is ahead of UTC from now on
+	Username string             // OpAddUser, OpDeleteUser
+	Password string             // OpAddUser
+	Disturb  mockdb.Disturbance // OpDisturb
 }
 
 // What a [Command] can ask.
@@ -60,6 +69,13 @@ const (
 	OpAddUser    = "add-user"    // insert a user
 	OpDeleteUser = "delete-user" // remove one
 	OpReport     = "report"      // what happened behind the server's answers
+
+	// For a server with a real database.
+	OpClose   = "close"   // close the server; its database stays
+	OpAddRow  = "add-row" // insert a user into the table users, and nowhere else
+	OpTables  = "tables"  // all that the server has stored
+	OpDisturb = "disturb" // let its statements fail
+	OpLock    = "lock"    // take the lock for writing until it waits for it
 )
 
 // A Reply answers a [Command].
@@ -70,7 +86,12 @@ type Reply struct {
 	UserID  int    // OpAddUser
 	Hash    string // OpAddUser: the stored hash, which no answer may hold
 	Visits  int    // OpReport: dashboards shown
+	Logged  string // OpReport: what the server has logged, warnings and worse
 	Panics  []Panic
+
+	Database string         // OpOpen: where the database is, for another server to join
+	Tables   []mockdb.Table // OpTables
+	Kept     string         // OpDeleteUser: why the database does not let go of the user
 }
 
 // A Panic of the learner's code.
@@ -84,15 +105,18 @@ type Panic struct {
 // on a clock that moves only when it is told to. One server lives at a time, so
 // code that keeps its state in package variables is served as well as any.
 type Bench struct {
-	New New
+	New     New
+	OpenSQL mockdb.OpenSQL // nil where the lesson has no real database
 
 	pristine *mockdb.DB // what each server's database is a clone of
 
 	mu     sync.Mutex
 	clock  time.Time
 	db     *mockdb.DB
+	sql    mockdb.SQL // nil where there is none
 	http   *http.Server
 	visits int
+	logged bytes.Buffer
 	panics []Panic
 }
 
@@ -104,19 +128,73 @@ func (b *Bench) Do(c Command) Reply {
 	case OpAdvance:
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		b.clock = b.clock.Add(c.By)
+		b.clock = b.clock.Add(c.By).In(zone(c.East))
 		return Reply{}
-	case OpAddUser:
-		u, err := b.db.Add(c.Username, c.Password)
-		return Reply{UserID: u.ID, Hash: u.PasswordHash, Error: message(err)}
+	case OpAddUser, OpAddRow:
+		return b.addUser(c)
 	case OpDeleteUser:
-		return Reply{Error: message(b.db.Delete(c.Username))}
+		return b.deleteUser(c.Username)
 	case OpReport:
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		return Reply{Visits: b.visits, Panics: b.panics}
+		return Reply{Visits: b.visits, Logged: b.logged.String(), Panics: b.panics}
+	case OpClose:
+		b.stop()
+		return Reply{}
+	}
+	if b.sql == nil {
+		return Reply{Error: fmt.Sprintf("unknown command %q, or no real database", c.Op)}
+	}
+	switch c.Op {
+	case OpTables:
+		tables, err := b.sql.Tables()
+		return Reply{Tables: tables, Error: message(err)}
+	case OpDisturb:
+		b.sql.Disturb(c.Disturb)
+		return Reply{}
+	case OpLock:
+		return Reply{Error: message(b.sql.Lock())}
 	}
 	return Reply{Error: fmt.Sprintf("unknown command %q", c.Op)}
+}
+
+// addUser inserts a user into all tables that there are, or into that of the real
+// database alone.
+func (b *Bench) addUser(c Command) Reply {
+	u, err := b.db.Add(c.Username, c.Password)
+	r := Reply{UserID: u.ID, Hash: u.PasswordHash}
+	if err == nil && c.Op == OpAddRow {
+		err = b.db.Delete(c.Username)
+	}
+	if err == nil && b.sql != nil {
+		r.UserID, err = b.sql.AddUser(c.Username, u.PasswordHash)
+	}
+	r.Error = message(err)
+	return r
+}
+
+func (b *Bench) deleteUser(username string) Reply {
+	if b.sql == nil {
+		return Reply{Error: message(b.db.Delete(username))}
+	}
+	err := b.sql.DeleteUser(username)
+	if errors.Is(err, mockdb.ErrReferenced) {
+		return Reply{Kept: err.Error()}
+	}
+	if err == nil {
+		if err = b.db.Delete(username); errors.Is(err, mockdb.ErrNoUser) {
+			err = nil // it was only in the table
+		}
+	}
+	return Reply{Error: message(err)}
+}
+
+// zone is the time zone that is so far ahead of UTC.
+func zone(east time.Duration) *time.Location {
+	if east == 0 {
+		return time.UTC
+	}
+	return time.FixedZone("", int(east/time.Second))
 }
 
 func message(err error) string {
@@ -126,18 +204,31 @@ func message(err error) string {
 	return err.Error()
 }
 
-// Close ends the server that is running, if one is.
+// Close ends the server that is running, if one is, and what was made for it.
 func (b *Bench) Close() {
+	b.stop()
+	if b.sql != nil {
+		b.sql.Drop()
+		b.sql = nil
+	}
+}
+
+// stop ends the server and leaves its database as it is.
+func (b *Bench) stop() {
 	if b.http != nil {
 		b.http.Close()
 		b.http = nil
+	}
+	if b.sql != nil {
+		b.sql.Close()
 	}
 }
 
 func (b *Bench) open(c Command) (r Reply) {
 	b.Close()
 	b.mu.Lock()
-	b.clock, b.visits, b.panics = c.Settings.Start, 0, nil
+	b.clock, b.visits, b.panics = c.Settings.Start.In(zone(c.East)), 0, nil
+	b.logged.Reset()
 	b.mu.Unlock()
 
 	if b.pristine == nil {
@@ -165,7 +256,18 @@ func (b *Bench) open(c Command) (r Reply) {
 			return b.now()
 		}
 	}
-	cfg.Log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
+	if b.OpenSQL != nil {
+		b.sql, err = b.OpenSQL(mockdb.SQLOptions{Source: c.Settings.Database, Fresh: !c.Join, People: b.db.Users()})
+		if err != nil {
+			return Reply{Error: err.Error()}
+		}
+		b.sql.Disturb(mockdb.Disturbance{Slow: c.Settings.Slow})
+		cfg.SQL, r.Database = b.sql.DB(), b.sql.Source()
+	}
+	cfg.Log = slog.New(slog.NewMultiHandler(
+		slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}),
+		slog.NewTextHandler(b, &slog.HandlerOptions{Level: slog.LevelWarn}),
+	))
 	cfg.CountVisit = func(string) {
 		b.mu.Lock()
 		b.visits++
@@ -191,7 +293,15 @@ func (b *Bench) open(c Command) (r Reply) {
 	}
 	b.http = &http.Server{Handler: b.watch(handler), ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
 	go b.http.Serve(l)
-	return Reply{Network: l.Addr().Network(), Addr: l.Addr().String()}
+	r.Network, r.Addr = l.Addr().Network(), l.Addr().String()
+	return r
+}
+
+// Write keeps a line that the server has logged.
+func (b *Bench) Write(line []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.logged.Write(line)
 }
 
 func (b *Bench) now() time.Time {
@@ -254,7 +364,7 @@ const (
 
 // serveControl calls the grader back and does what it says until it hangs up.
 // One JSON value each way, in turn: the token first, then [Command] and [Reply].
-func serveControl(target, token string, newServer New) error {
+func serveControl(target, token string, newServer New, open mockdb.OpenSQL) error {
 	debug.SetGCPercent(400) // a short life and a small heap: collect seldom
 	network, addr, _ := strings.Cut(target, ":")
 	conn, err := net.Dial(network, addr)
@@ -266,7 +376,7 @@ func serveControl(target, token string, newServer New) error {
 	if err := out.Encode(token); err != nil {
 		return err
 	}
-	b := &Bench{New: newServer}
+	b := &Bench{New: newServer, OpenSQL: open}
 	defer b.Close()
 	for {
 		var c Command

@@ -4,12 +4,14 @@
 package lessons
 
 import (
+	"database/sql"
 	"embed"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"path"
 	"strconv"
 	"strings"
@@ -25,6 +27,7 @@ type New func(Config) http.Handler
 // flag and no other clock.
 type Config struct {
 	DB  *mockdb.DB       // the users, and from lesson 06 on their sessions
+	SQL *sql.DB          // lesson 13: a real database with the table users, see package sqldb; DB only checks passwords there
 	Now func() time.Time // the clock; time.Now is not yours to call
 
 	Secret   []byte // signs the tokens; at least 32 bytes (RFC 7518 §3.2)
@@ -35,6 +38,9 @@ type Config struct {
 	RefreshTTL time.Duration // how long a refresh token lives
 	FreshFor   time.Duration // how long a login counts as fresh (lesson 07)
 	SessionTTL time.Duration // the absolute end of a session (lesson 08)
+	KeyTTL     time.Duration // how long a key signs before the next one does (lesson 12)
+
+	Upstream string // the API that this server logs in at, without a slash at the end (lesson 10)
 
 	URL string // where this server is reached, without a slash at the end: "http://127.0.0.1:8080"
 
@@ -47,7 +53,8 @@ const minSecret = 32
 
 // Validate returns an error of one line where the configuration is unsafe: a
 // secret shorter than 32 bytes, a lifetime that is zero or negative, a refresh
-// token that dies before the access token, a session that ends before either.
+// token that dies before the access token, a session that ends before either, an
+// upstream that is no URL of a host.
 func (c Config) Validate() error {
 	if len(c.Secret) < minSecret {
 		return fmt.Errorf("the secret has %d bytes; HS256 wants at least %d (RFC 7518 §3.2)", len(c.Secret), minSecret)
@@ -57,7 +64,7 @@ func (c Config) Validate() error {
 		ttl  time.Duration
 	}{
 		{"access token", c.AccessTTL}, {"refresh token", c.RefreshTTL},
-		{"freshness", c.FreshFor}, {"session", c.SessionTTL},
+		{"freshness", c.FreshFor}, {"session", c.SessionTTL}, {"signing key", c.KeyTTL},
 	} {
 		if life.ttl <= 0 {
 			return fmt.Errorf("the lifetime of the %s is %v; it must be more than zero", life.name, life.ttl)
@@ -68,6 +75,12 @@ func (c Config) Validate() error {
 	}
 	if c.SessionTTL < c.RefreshTTL {
 		return fmt.Errorf("the session (%v) ends before its refresh token (%v)", c.SessionTTL, c.RefreshTTL)
+	}
+	if c.Upstream != "" {
+		u, err := url.Parse(c.Upstream)
+		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || c.Upstream != u.Scheme+"://"+u.Host || u.Host == "" {
+			return fmt.Errorf("the upstream %q is not the URL of a host, such as http://127.0.0.1:9000", c.Upstream)
+		}
 	}
 	return nil
 }
@@ -82,6 +95,9 @@ type Lesson struct {
 	Base    string        // the lesson whose solution its starter goes on from; "" begins anew
 	Access  time.Duration // AccessTTL unless set
 	Refresh time.Duration // RefreshTTL unless set
+
+	Upstream bool // its server logs in at an API, at Config.Upstream
+	Keys     bool // its server makes keys of its own: KeyTTL counts
 }
 
 // All returns the lessons in their order.
@@ -114,6 +130,15 @@ func All() []Lesson {
 		{ID: "09-cookies", Title: "Cookies", Minutes: 50, Base: "08-sliding",
 			Aim:  "carry the tokens in cookies, out of reach of scripts and of other people's pages",
 			Edit: []string{"cookies.go", "protect.go", "refresh.go", "sliding.go", "password.go", "server.go"}, Access: 24 * time.Hour, Refresh: 24 * time.Hour},
+		{ID: "10-client", Title: "The client", Minutes: 60,
+			Aim:  "stay logged in at somebody else's API: refresh before a token expires or after it is refused, once, whoever asks",
+			Edit: []string{"session.go", "transport.go"}, Upstream: true},
+		{ID: "12-keys", Title: "Keys", Minutes: 50, Base: "06-rotation",
+			Aim:  "sign with a private key, publish the public one, and replace the pair every day without logging anybody out",
+			Edit: []string{"keys.go", "token.go"}, Keys: true},
+		{ID: "13-database", Title: "A real database", Minutes: 60, Base: "06-rotation",
+			Aim:  "keep users and sessions in a database, on as many servers as you like",
+			Edit: []string{"store.go", "login.go", "token.go", "protect.go", "refresh.go", "logout.go"}},
 	}
 }
 
@@ -129,7 +154,7 @@ func (l Lesson) Settings() Settings {
 	s := Settings{
 		Issuer: "https://workshop.example", Audience: "https://api.workshop.example",
 		AccessTTL: 15 * time.Minute, RefreshTTL: time.Hour,
-		FreshFor: 5 * time.Minute, SessionTTL: 7 * 24 * time.Hour,
+		FreshFor: 5 * time.Minute, SessionTTL: 7 * 24 * time.Hour, KeyTTL: 24 * time.Hour,
 	}
 	if l.Access > 0 {
 		s.AccessTTL = l.Access

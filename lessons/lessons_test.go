@@ -52,6 +52,7 @@ func TestUnsafeConfigurationsAreRefusedInOneLine(t *testing.T) {
 		"fresh 0":    func(c *Config) { c.FreshFor = 0 },
 		"session 0":  func(c *Config) { c.SessionTTL = 0 },
 		"session -":  func(c *Config) { c.SessionTTL = c.RefreshTTL - 1 },
+		"key 0":      func(c *Config) { c.KeyTTL = 0 },
 	} {
 		c := good()
 		spoil(&c)
@@ -93,7 +94,7 @@ func TestAPersonsServer(t *testing.T) {
 	var cfg Config
 	build := func(c Config) http.Handler { cfg = c; return echoed(c) }
 	go func() {
-		ended <- serve(ctx, All()[4], build, []string{"-addr", "127.0.0.1:0", "-access-ttl", "30s"}, &out)
+		ended <- serve(ctx, All()[4], build, nil, []string{"-addr", "127.0.0.1:0", "-access-ttl", "30s"}, &out)
 	}()
 	require.Eventually(t, func() bool { return address.MatchString(out.String()) }, 10*time.Second, time.Millisecond)
 	at := address.FindStringSubmatch(out.String())[1]
@@ -106,7 +107,7 @@ func TestAPersonsServer(t *testing.T) {
 	assert.Equal(t, time.Hour, cfg.RefreshTTL)
 	assert.GreaterOrEqual(t, len(cfg.Secret), 32)
 
-	err = serve(t.Context(), All()[4], echoed, []string{"-addr", at}, io.Discard)
+	err = serve(t.Context(), All()[4], echoed, nil, []string{"-addr", at}, io.Discard)
 	require.Error(t, err, "the port is taken")
 	assert.Contains(t, err.Error(), "-addr 127.0.0.1:8081")
 	assert.NotContains(t, err.Error(), "\n")
@@ -128,17 +129,42 @@ func TestEveryRunHasASecretOfItsOwn(t *testing.T) {
 	for range 3 {
 		ctx, stop := context.WithCancel(t.Context())
 		build := func(c Config) http.Handler { seen[string(c.Secret)] = true; stop(); return echoed(c) }
-		require.NoError(t, serve(ctx, All()[0], build, []string{"-addr", "127.0.0.1:0"}, io.Discard))
+		require.NoError(t, serve(ctx, All()[0], build, nil, []string{"-addr", "127.0.0.1:0"}, io.Discard))
 	}
 	assert.Len(t, seen, 3)
 }
 
 func TestFlagsThatMakeNoSense(t *testing.T) {
 	for _, args := range [][]string{{"-secret", "short"}, {"-access-ttl", "0s"}, {"-access-ttl", "2h"}, {"-access-ttl", "fast"}, {"-nonsense"}, {"extra"}, {"-addr", "nowhere:99999"}} {
-		err := serve(t.Context(), All()[4], echoed, args, io.Discard)
+		err := serve(t.Context(), All()[4], echoed, nil, args, io.Discard)
 		require.Error(t, err, "%v", args)
 		assert.NotContains(t, err.Error(), "\n", "%v", args)
 	}
+}
+
+func TestAServerThatLogsInAtAnUpstream(t *testing.T) {
+	l, err := Find("10")
+	require.NoError(t, err)
+	for _, args := range [][]string{
+		{}, {"-upstream", "nonsense"}, {"-upstream", "http://127.0.0.1:9000/"}, {"-upstream", "http://127.0.0.1:9000/api"},
+		{"-upstream", "ftp://127.0.0.1"}, {"-upstream", "http://"}, {"-upstream", "http://me@127.0.0.1:9000"},
+	} {
+		err := serve(t.Context(), l, echoed, nil, append(args, "-addr", "127.0.0.1:0"), io.Discard)
+		require.Error(t, err, "%v", args)
+		assert.NotContains(t, err.Error(), "\n", "%v", args)
+	}
+	assert.Error(t, serve(t.Context(), All()[0], echoed, nil, []string{"-upstream", "http://127.0.0.1:9000"}, io.Discard), "other lessons have none")
+
+	ctx, stop := context.WithCancel(t.Context())
+	var out buffer
+	build := func(c Config) http.Handler {
+		assert.Equal(t, "http://127.0.0.1:9000", c.Upstream)
+		stop()
+		return echoed(c)
+	}
+	require.NoError(t, serve(ctx, l, build, nil, []string{"-addr", "127.0.0.1:0", "-upstream", "http://127.0.0.1:9000"}, &out))
+	assert.Contains(t, out.String(), "/profile")
+	assert.Contains(t, out.String(), "/app/")
 }
 
 // grader listens as the checker does and returns the first connection.
@@ -146,7 +172,7 @@ func grader(t *testing.T, token string, newServer New) (*json.Encoder, *json.Dec
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	ended := make(chan error, 1)
-	go func() { ended <- serveControl("tcp:"+l.Addr().String(), token, newServer) }()
+	go func() { ended <- serveControl("tcp:"+l.Addr().String(), token, newServer, nil) }()
 	conn, err := l.Accept()
 	require.NoError(t, err)
 	l.Close()

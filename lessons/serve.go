@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"path"
+	"runtime"
 	"runtime/debug"
 	"syscall"
 	"time"
@@ -22,26 +23,40 @@ import (
 
 // Serve is the main function of every lesson. For a person it serves what
 // newServer builds on the real clock until Ctrl-C; -h lists the flags. Started
-// by a grader it does what the grader says (see [Bench]). It does not return.
-func Serve(newServer New) {
-	if target := os.Getenv(ControlEnv); target != "" {
-		token := os.Getenv(TokenEnv)
-		os.Unsetenv(ControlEnv)
-		os.Unsetenv(TokenEnv)
-		if err := serveControl(target, token, newServer); err != nil {
-			fmt.Fprintln(os.Stderr, "no grader answers:", err)
-			os.Exit(2)
-		}
+// by a grader it does what the grader says (see [Bench]). A lesson with a real
+// database says how it is opened. Serve does not return.
+func Serve(newServer New, database ...mockdb.OpenSQL) {
+	var open mockdb.OpenSQL
+	if len(database) > 0 {
+		open = database[0]
+	}
+	if served, err := ServeGrader(newServer, open); err != nil {
+		fmt.Fprintln(os.Stderr, "no grader answers:", err)
+		os.Exit(2)
+	} else if served {
 		os.Exit(0)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	err := serve(ctx, thisLesson(), newServer, os.Args[1:], os.Stderr)
+	err := serve(ctx, thisLesson(), newServer, open, os.Args[1:], os.Stderr)
 	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)
 	}
 	os.Exit(0)
+}
+
+// ServeGrader does what a grader says until it hangs up, if one has started this
+// program, and tells whether one has. An error means that it does not answer.
+func ServeGrader(newServer New, open mockdb.OpenSQL) (bool, error) {
+	target := os.Getenv(ControlEnv)
+	if target == "" {
+		return false, nil
+	}
+	token := os.Getenv(TokenEnv)
+	os.Unsetenv(ControlEnv)
+	os.Unsetenv(TokenEnv)
+	return true, serveControl(target, token, newServer, open)
 }
 
 // thisLesson is the lesson whose program is running, by the path of its package.
@@ -55,7 +70,7 @@ func thisLesson() Lesson {
 }
 
 // serve runs a person's server until ctx ends. Errors are of one line.
-func serve(ctx context.Context, l Lesson, newServer New, args []string, out io.Writer) error {
+func serve(ctx context.Context, l Lesson, newServer New, open mockdb.OpenSQL, args []string, out io.Writer) error {
 	s := l.Settings()
 	flags := flag.NewFlagSet(l.ID, flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
@@ -67,6 +82,15 @@ func serve(ctx context.Context, l Lesson, newServer New, args []string, out io.W
 	flags.DurationVar(&s.RefreshTTL, "refresh-ttl", s.RefreshTTL, "how long a refresh token lives")
 	flags.DurationVar(&s.FreshFor, "fresh-for", s.FreshFor, "how long a login counts as fresh")
 	flags.DurationVar(&s.SessionTTL, "session-ttl", s.SessionTTL, "when a session ends for good")
+	if l.Upstream {
+		flags.StringVar(&s.Upstream, "upstream", "", "log in at the API at this `URL`; make run starts one")
+	}
+	if l.Keys {
+		flags.DurationVar(&s.KeyTTL, "key-ttl", s.KeyTTL, "how long a key signs before the next one does")
+	}
+	if open != nil {
+		flags.StringVar(&s.Database, "db", "workshop.db", "keep users and sessions in this `file` or at postgres://…")
+	}
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		flags.SetOutput(out)
 		flags.PrintDefaults()
@@ -76,6 +100,9 @@ func serve(ctx context.Context, l Lesson, newServer New, args []string, out io.W
 	}
 	if flags.NArg() > 0 {
 		return fmt.Errorf("unknown argument %q: see -h", flags.Arg(0))
+	}
+	if l.Upstream && s.Upstream == "" {
+		return fmt.Errorf("this server logs in at an API: say where with -upstream, or let make run LESSON=%s start one", l.ID[:2])
 	}
 	s.Secret = []byte(*secret)
 	if *secret == "" {
@@ -89,6 +116,14 @@ func serve(ctx context.Context, l Lesson, newServer New, args []string, out io.W
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
+	if open != nil {
+		database, err := open(mockdb.SQLOptions{Source: s.Database, People: cfg.DB.Users()})
+		if err != nil {
+			return err
+		}
+		defer database.Close()
+		cfg.SQL = database.DB()
+	}
 	listener, err := net.Listen("tcp", *addr)
 	if err != nil {
 		return fmt.Errorf("cannot listen on %s (%w): is another server running there? Try -addr 127.0.0.1:8081", *addr, err)
@@ -99,9 +134,16 @@ func serve(ctx context.Context, l Lesson, newServer New, args []string, out io.W
   curl -i http://%[2]s/login -H 'Content-Type: application/json' -d '{"username":"cosmo","password":"space-corgi"}'
 
 `, l.ID, listener.Addr())
+	if l.Upstream {
+		fmt.Fprintf(out, "  curl -i http://%s/profile\n\nand in a browser http://%[1]s/app/\n\n", listener.Addr())
+	}
 
+	handler, err := start(newServer, cfg)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
 	server := &http.Server{
-		Handler:           logRequests(newServer(cfg), log),
+		Handler:           logRequests(handler, log),
 		ReadHeaderTimeout: 5 * time.Second,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelError),
 	}
@@ -119,6 +161,23 @@ func serve(ctx context.Context, l Lesson, newServer New, args []string, out io.W
 		return fmt.Errorf("requests were still running after 3 s: %w", err)
 	}
 	return nil
+}
+
+// start builds a server. What New says by a panic with an error of its own is said
+// in a line; a fault of its code keeps its trace.
+func start(newServer New, cfg Config) (handler http.Handler, err error) {
+	defer func() {
+		switch v := recover().(type) {
+		case nil:
+		case runtime.Error:
+			panic(v)
+		case error:
+			err = v
+		default:
+			panic(v)
+		}
+	}()
+	return newServer(cfg), nil
 }
 
 // logRequests logs method, path, status and time of each request: no header, no

@@ -215,8 +215,5 @@ func must(text []byte, err error) []byte {
 
 // SignAs signs with HS256 and names another algorithm in the header.
 func SignAs(t Token, alg string, key []byte) string {
-	h := maps.Clone(t.Header)
-	h["alg"] = alg
-	input := b64.EncodeToString(must(json.Marshal(h))) + "." + b64.EncodeToString(must(json.Marshal(t.Claims)))
-	return input + "." + b64.EncodeToString(mac("HS256", input, key))
+	return Signed(t, alg, mac("HS256", signingInput(t, alg), key))
 }

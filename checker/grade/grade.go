@@ -28,7 +28,7 @@ type Step struct {
 	ID     string   // the rule as a sentence in kebab case
 	Title  string   // the same for reading
 	Why    string   // what goes wrong in the world where it is broken
-	Ref    string   // the standard's section: "RFC 6750 §3.1"
+	Ref    string   // the standard's section, in words too: "RFC 6750 §3.1 (error codes)"
 	Task   int      // the task of its lesson's README that asks for it
 	Needs  []string // steps without which this one can tell nothing
 	Points int      // what it counts in a gradebook; 0 means 1

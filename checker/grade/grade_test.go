@@ -34,7 +34,7 @@ func wants(id, path string, needs ...string) grade.Step {
 }
 
 func run(t *testing.T, o grade.Options, steps ...grade.Step) grade.Verdict {
-	sub := subject.InProcess(server)
+	sub := subject.InProcess(server, nil)
 	t.Cleanup(func() { sub.Close() })
 	return grade.Run(t.Context(), grade.Suite{Lesson: lessons.All()[0], Steps: steps}, sub, o)
 }
@@ -116,7 +116,7 @@ func TestShuffledRunsAreWhole(t *testing.T) {
 func TestAnInterruptionIsNoVerdict(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	sub := subject.InProcess(server)
+	sub := subject.InProcess(server, nil)
 	defer sub.Close()
 	v := grade.Run(ctx, grade.Suite{Steps: []grade.Step{wants("a", "/good")}}, sub, grade.Options{})
 	assert.Equal(t, "a:error ", statuses(v))

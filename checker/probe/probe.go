@@ -73,6 +73,10 @@ func NewClient(network, addr, base string) *Client {
 			return d.DialContext(ctx, network, addr)
 		}
 		c.base = "http://localhost:8080" // as a learner's own server would be called
+	} else {
+		// Servers drop idle connections, some after two seconds. A request that meets
+		// that moment is lost, and would look like a server that does not answer.
+		transport.DisableKeepAlives = true
 	}
 	c.http = &http.Client{
 		Transport:     transport,
@@ -83,6 +87,13 @@ func NewClient(network, addr, base string) *Client {
 
 // Base is what stands before the paths of its requests: "http://localhost:8080".
 func (c *Client) Base() string { return c.base }
+
+// Called has the server called by that URL, where it is one of several; it is
+// reached as before.
+func (c *Client) Called(base string) *Client {
+	c.base = base
+	return c
+}
 
 // Close drops idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }

@@ -1,16 +1,16 @@
 package proof_test
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -22,7 +22,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	_ "github.com/labstack/echo-jwt/v4" // only a right case imports it; this keeps it in go.mod
+	_ "github.com/labstack/echo-jwt/v4" // only right cases import these two; this keeps them in go.mod
+	_ "golang.org/x/sync/singleflight"
 
 	"jwtworkshop/checker/grade"
 	"jwtworkshop/checker/proof"
@@ -172,7 +173,7 @@ var everywhere = []string{
 	"wrong/020-sub-is-user", "wrong/022-hard-coded",
 	"wrong/026-parse-unverified", "wrong/027-alg-none", "wrong/033-no-challenge", "wrong/043-no-audience",
 	"wrong/029-only-malformed-is-an-error", "wrong/031-begins-with-bearer",
-	"wrong/034-not-found", "wrong/043-audience-if-there",
+	"wrong/034-not-found", "wrong/043-audience-if-there", "wrong/162-pem-for-any-algorithm",
 }
 
 // Whether a server is graded in the process of go test, as a program, or at a
@@ -288,44 +289,65 @@ func goTest(t *testing.T, c proof.Case) map[string]grade.Status {
 const (
 	shortAccess  = 8 * time.Second
 	shortRefresh = 14 * time.Second
+	shortKey     = 5 * time.Second
 )
+
+// remoteSettings are what a server at a URL is started with.
+func remoteSettings(l lessons.Lesson) lessons.Settings {
+	s := l.Settings()
+	s.Secret = []byte("what-a-person-would-type-for-a-secret-0123456789")
+	s.Issuer, s.Audience = "https://issuer-at-a-url.example", "https://api-at-a-url.example"
+	s.AccessTTL, s.RefreshTTL = shortAccess, shortRefresh
+	return s
+}
+
+var remoteUsers = []subject.User{
+	{ID: 2, Username: "ada", Password: "analytical-engine-1843"},
+	{ID: 3, Username: "grace", Password: "a moth in relay 70"},
+}
+
+// patience is how long a step at a URL may take.
+func patience() time.Duration {
+	if testing.Short() {
+		return shortRefresh + time.Second
+	}
+	return shortAccess + leeway + 2*time.Second
+}
 
 // listening starts the case's program as a person would and returns the subject at
 // its URL.
 func listening(t *testing.T, c proof.Case, program string) subject.Subject {
-	s := c.Lesson.Settings()
-	s.Secret = []byte("what-a-person-would-type-for-a-secret-0123456789")
-	s.Issuer, s.Audience = "https://issuer-at-a-url.example", "https://api-at-a-url.example"
-	s.AccessTTL, s.RefreshTTL = shortAccess, shortRefresh
-	cmd := exec.Command(program, "-addr", "127.0.0.1:0", "-secret", string(s.Secret), "-issuer", s.Issuer, "-audience", s.Audience,
-		"-access-ttl", s.AccessTTL.String(), "-refresh-ttl", s.RefreshTTL.String())
-	stderr, err := cmd.StderrPipe()
-	require.NoError(t, err)
-	require.NoError(t, cmd.Start())
-	t.Cleanup(func() {
-		cmd.Process.Kill()
-		cmd.Wait()
-	})
-	printed := bufio.NewReader(stderr)
-	first, err := printed.ReadString('\n')
-	require.NoError(t, err)
-	address := regexp.MustCompile(`http://[^\s,]+`).FindString(first)
-	require.NotEmpty(t, address, "the address of the server, in %q", first)
-	go io.Copy(io.Discard, printed) // a pipe that nobody reads stops the server
-
-	patience := shortAccess + leeway + 2*time.Second
-	if testing.Short() {
-		patience = shortRefresh + time.Second
+	s := remoteSettings(c.Lesson)
+	args := []string{"-addr", "127.0.0.1:0", "-secret", string(s.Secret), "-issuer", s.Issuer, "-audience", s.Audience,
+		"-access-ttl", s.AccessTTL.String(), "-refresh-ttl", s.RefreshTTL.String()}
+	if c.Lesson.Keys {
+		s.KeyTTL = shortKey
+		args = append(args, "-key-ttl", s.KeyTTL.String())
 	}
-	sub, err := subject.URL(subject.Target{
-		URL: address, Settings: s, Patience: patience,
-		Users: []subject.User{
-			{ID: 2, Username: "ada", Password: "analytical-engine-1843"},
-			{ID: 3, Username: "grace", Password: "a moth in relay 70"},
-		},
-	})
+	if c.Lesson.Upstream {
+		s.Upstream = "http://" + freeAddress(t)
+		args = append(args, "-upstream", s.Upstream)
+	}
+	cmd := exec.Command(program, args...)
+	cmd.Dir = t.TempDir() // where it may leave files
+	address := start(t, cmd)
+	sub, err := subject.URL(subject.Target{URL: address, Settings: s, Patience: patience(), Users: remoteUsers})
 	require.NoError(t, err)
 	return sub
+}
+
+// freeAddress is one at which nobody listened a moment ago, and which no system
+// gives to whoever asks for any port.
+func freeAddress(t *testing.T) string {
+	for range 100 {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20_000+rand.N(10_000)))
+		if err == nil {
+			require.NoError(t, l.Close())
+			return l.Addr().String()
+		}
+	}
+	require.Fail(t, "no port is free")
+	return ""
 }
 
 // leeway is what the suites wait for beyond a lifetime.

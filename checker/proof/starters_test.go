@@ -2,6 +2,7 @@ package proof_test
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -51,6 +52,27 @@ func TestStartersCompileAnswerAndFailEveryStepOfTheirOwn(t *testing.T) {
 	}
 }
 
+// What a lesson has besides Go and its texts, such as a page, is given: it is the
+// same in the solution.
+func TestWhatALessonEmbedsIsTheSolutions(t *testing.T) {
+	for _, l := range lessons.All() {
+		read := func(folder string) map[string]string {
+			files := map[string]string{}
+			root := filepath.Join(root, folder, l.ID)
+			require.NoError(t, filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+				if err != nil || d.IsDir() || filepath.Dir(path) == root {
+					return err
+				}
+				text, err := os.ReadFile(path)
+				files[strings.TrimPrefix(path, root)] = string(text)
+				return err
+			}))
+			return files
+		}
+		assert.Equal(t, read("solutions"), read("lessons"), l.ID)
+	}
+}
+
 func TestOriginalsPassGofmt(t *testing.T) {
 	dir := t.TempDir()
 	for _, l := range lessons.All() {
@@ -71,8 +93,8 @@ func TestStartersAreAnEarlierSolutionAndSomeTODOs(t *testing.T) {
 				base, err := lessons.Find(l.Base)
 				require.NoError(t, err)
 				for name, text := range solution(t, base) {
-					if strings.HasSuffix(name, "_test.go") {
-						continue // it is about its own lesson
+					if strings.HasSuffix(name, "_test.go") || name == "main.go" {
+						continue // they say which lesson it is, and what it is given
 					}
 					missing := lost(text, string(starter[name]))
 					assert.Empty(t, missing, "lessons/%s/%s lacks a line of the solution of %s", l.ID, name, l.Base)

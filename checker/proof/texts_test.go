@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path"
@@ -28,6 +30,7 @@ import (
 	"jwtworkshop/checker/grade"
 	"jwtworkshop/checker/subject"
 	"jwtworkshop/checker/suites"
+	"jwtworkshop/checker/upstream"
 	"jwtworkshop/lessons"
 )
 
@@ -522,8 +525,9 @@ func (x lessonText) consoleFaults() (faults []string) {
 
 const (
 	noServer   = "none"
-	shownHost  = "localhost:8080" // where the texts say that the server is
-	blockLimit = time.Minute      // for starting a server and one block's commands
+	shownHost  = "localhost:8080"                     // where the texts say that the server is
+	restarted  = "# Ctrl-C there, and start it again" // a command that restarts the block's server
+	blockLimit = time.Minute                          // for starting a server and one block's commands
 )
 
 // consoleTools are all that the commands of a text may use, besides what bash
@@ -554,7 +558,13 @@ func TestTextsShowWhatCommandsPrint(t *testing.T) {
 				defer cancel()
 				host := ""
 				if b.solution != noServer {
-					host = serveSolution(ctx, t, build, b)
+					server := serveSolution(ctx, t, build, b)
+					host = server.host
+					for i, c := range b.commands {
+						if c.text == restarted {
+							b.commands[i].text = "curl -s " + server.restartable(ctx, t)
+						}
+					}
 				}
 				printed := runConsole(ctx, t, bash, tools, host, b)
 				for i, c := range b.commands {
@@ -598,16 +608,41 @@ func builder(root, folder string) func(solution string) (string, error) {
 
 var listens = regexp.MustCompile(`listens on http://([^\s,]+)`)
 
-// serveSolution starts the block's server as a person would, and returns the
-// host and port that it names. The server ends with the test.
-func serveSolution(ctx context.Context, t *testing.T, build func(string) (string, error), b consoleBlock) string {
+// A shownServer is the server of a block, as a person would start it.
+type shownServer struct {
+	program string
+	flags   []string
+	folder  string // where it stands
+	host    string // where it listens, once it does
+	end     func()
+}
+
+// serveSolution starts the block's server. It ends with the test.
+func serveSolution(ctx context.Context, t *testing.T, build func(string) (string, error), b consoleBlock) *shownServer {
 	t.Helper()
-	bin, err := build(b.solution)
+	program, err := build(b.solution)
 	require.NoError(t, err)
-	server := exec.Command(bin, append([]string{"-addr", "127.0.0.1:0"}, b.flags...)...)
+	flags := b.flags
+	if l, err := lessons.Find(b.solution); err == nil && l.Upstream {
+		flags = withUpstream(t, flags)
+	}
+	s := &shownServer{program: program, flags: flags, folder: t.TempDir(), host: "127.0.0.1:0"}
+	require.NoError(t, s.start(ctx), "%s %q", b.solution, b.flags)
+	t.Cleanup(func() { s.end() })
+	return s
+}
+
+// start starts the program where it listened before, if it did.
+func (s *shownServer) start(ctx context.Context) error {
+	server := exec.Command(s.program, append([]string{"-addr", s.host}, s.flags...)...)
+	server.Dir = s.folder
 	stderr, err := server.StderrPipe()
-	require.NoError(t, err)
-	require.NoError(t, server.Start())
+	if err != nil {
+		return err
+	}
+	if err := server.Start(); err != nil {
+		return err
+	}
 	host := make(chan string, 1)
 	drained := make(chan struct{})
 	var said []string // until it serves; to be read once drained is closed
@@ -623,20 +658,52 @@ func serveSolution(ctx context.Context, t *testing.T, build func(string) (string
 		}
 		io.Copy(io.Discard, stderr) // or the server would wait for a reader
 	}()
-	t.Cleanup(func() {
+	s.end = func() {
 		server.Process.Kill()
 		<-drained
 		server.Wait()
-	})
-	select {
-	case h := <-host:
-		return h
-	case <-drained:
-		require.Fail(t, "the server ended before it served", "%s %q\n%s", b.solution, b.flags, strings.Join(said, "\n"))
-	case <-ctx.Done():
-		require.Fail(t, "the server does not say where it listens", "%s %q", b.solution, b.flags)
 	}
-	return ""
+	select {
+	case s.host = <-host:
+		return nil
+	case <-drained:
+		return fmt.Errorf("the server ended before it served\n%s", strings.Join(said, "\n"))
+	case <-ctx.Done():
+		return errors.New("the server does not say where it listens")
+	}
+}
+
+// restartable returns a URL that restarts the server when it is asked for.
+func (s *shownServer) restartable(ctx context.Context, t *testing.T) string {
+	switchboard := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		s.end()
+		if err := s.start(ctx); err != nil {
+			fmt.Fprintln(w, err)
+		}
+	}))
+	t.Cleanup(switchboard.Close)
+	return switchboard.URL
+}
+
+// withUpstream starts an upstream as make run does and returns the flags of a
+// server that logs in at it. "-upstream-ttl 2s" is for the upstream. A server whose
+// flags name another one gets none.
+func withUpstream(t *testing.T, flags []string) []string {
+	t.Helper()
+	if slices.Contains(flags, "-upstream") {
+		return flags
+	}
+	api := upstream.NewAPI()
+	api.Gives(upstream.Rotated)
+	if at := slices.Index(flags, "-upstream-ttl"); at >= 0 {
+		life, err := time.ParseDuration(flags[at+1])
+		require.NoError(t, err)
+		api.Lives(life)
+		flags = slices.Delete(flags, at, at+2)
+	}
+	require.NoError(t, api.Open(&lessons.Settings{}))
+	t.Cleanup(api.Close)
+	return append(flags, "-upstream", api.URL())
 }
 
 // runConsole carries out the block's commands in one bash and returns the lines

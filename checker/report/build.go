@@ -3,7 +3,6 @@ package report
 import (
 	"fmt"
 	"regexp"
-	"strconv"
 	"strings"
 
 	"jwtworkshop/checker/subject"
@@ -27,10 +26,9 @@ func CompilerErrors(e *subject.BuildError) []string {
 			blocks = append(blocks, line)
 			continue
 		}
-		file := strings.TrimPrefix(strings.ReplaceAll(m[1], `\`, "/"), "./")
-		block := fmt.Sprintf("%s:%s: %s", file, m[2], m[4])
+		block := fmt.Sprintf("%s:%s: %s", slashed(m[1]), m[2], m[4])
 		if code := subject.Line(e.Root, m[1], m[2]); strings.TrimSpace(code) != "" {
-			column, _ := strconv.Atoi(m[3])
+			column := atoi(m[3])
 			before := code[:min(len(code), max(0, column-1))]
 			trimmed := strings.TrimLeft(code, " \t")
 			mark := len(before) - (len(code) - len(trimmed))

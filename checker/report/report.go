@@ -21,6 +21,8 @@ type Card struct {
 	Width int       // in columns; prose is wrapped, commands never
 	All   bool      // every failing step with all that is known of it
 	Next  bool      // say what to do about a failure: ask for a hint, or read the task
+	Keys  bool      // it is done by the keys of watch, not by commands
+	Brief bool      // no card among the steps: it is shown elsewhere
 }
 
 var (
@@ -34,7 +36,13 @@ var (
 // Verdict prints the head of a lesson, its steps, and the first failure whole.
 // The steps of earlier lessons are one line as long as they hold.
 func (c Card) Verdict(v grade.Verdict) {
-	c.head(v)
+	c.Head(v)
+	c.Steps(v)
+}
+
+// Steps prints what is below the head of a lesson. A step that has no status yet
+// is one that is still to come.
+func (c Card) Steps(v grade.Verdict) {
 	if v.Err != nil {
 		c.problem(v.Err)
 		return
@@ -52,21 +60,20 @@ func (c Card) Verdict(v grade.Verdict) {
 	var waiting []string
 	for _, r := range v.Results {
 		switch {
-		case r.Step.Given && r.Status == grade.Passed:
+		case r.Step.Given && (r.Status == grade.Passed || r.Status == ""):
+		case r.Status == "":
+			c.line("  %s", faint.Render("· "+r.Step.ID))
 		case r.Status == grade.Skipped && v.Count(grade.Skipped) > fewSkipped:
 			waiting = append(waiting, r.Step.ID)
 		case r.Status == grade.Passed:
 			c.line("  %s %s", good.Render("✓"), r.Step.ID)
 		case r.Status == grade.Skipped || r.Status == grade.NotGraded:
 			c.line("  %s %s", faint.Render("–"), faint.Render(fmt.Sprintf("%s   %s: %s", r.Step.ID, word(r.Status), r.Reason)))
+		case !c.Brief && (c.All || r.Step.ID == first.Step.ID):
+			c.Failure(v, r)
 		default:
 			c.line("  %s %s", bad.Render("✗"), bold.Render(r.Step.ID))
-			if c.All || r.Step.ID == first.Step.ID {
-				c.failure(r)
-				if c.Next {
-					c.next(v, r)
-				}
-			} else {
+			if r.Step.ID != first.Step.ID {
 				c.field("", headline(r))
 			}
 		}
@@ -107,8 +114,17 @@ func headline(r grade.Result) string {
 	return "could not be graded: " + r.Reason
 }
 
-// head is "05 · Refresh      6 of 9 steps  ██████░░░".
-func (c Card) head(v grade.Verdict) {
+// Failure prints the card of a step that did not pass.
+func (c Card) Failure(v grade.Verdict, r grade.Result) {
+	c.line("  %s %s", bad.Render("✗"), bold.Render(r.Step.ID))
+	c.failure(r)
+	if c.Next {
+		c.next(v, r)
+	}
+}
+
+// Head prints "05 · Refresh      6 of 9 steps  ██████░░░".
+func (c Card) Head(v grade.Verdict) {
 	title := fmt.Sprintf("%02d · %s", v.Lesson.Number(), v.Lesson.Title)
 	if v.Err != nil {
 		c.line("%s", bold.Render(title))
@@ -156,7 +172,11 @@ func (c Card) next(v grade.Verdict, r grade.Result) {
 	if r.Step.Given {
 		c.field("note", "this held when the lesson began: something that you have changed since has broken it")
 	}
-	c.field("next", fmt.Sprintf("make hint LESSON=%02d · lessons/%s/README.md#task-%d", v.Lesson.Number(), r.Step.Lesson, r.Step.Task))
+	ask := fmt.Sprintf("make hint LESSON=%02d", v.Lesson.Number())
+	if c.Keys {
+		ask = "h for a hint"
+	}
+	c.field("next", fmt.Sprintf("%s · lessons/%s/README.md#task-%d", ask, r.Step.Lesson, r.Step.Task))
 }
 
 func lastLines(s string, n int) string {
@@ -210,6 +230,7 @@ func (c Card) labelled(label, text string, at int) {
 
 // wrap breaks a line between words, and within a word that is longer than a line.
 func wrap(line string, width int) []string {
+	width = max(1, width)
 	var out []string
 	current := ""
 	for _, w := range strings.Fields(line) {

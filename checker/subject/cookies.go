@@ -31,7 +31,7 @@ type Cookie struct {
 	ends      time.Time // by the server's clock; zero is when the browser is closed
 }
 
-// A Browser keeps the cookies of one server as RFC 6265 §5.3 wants it, strictly:
+// A Browser keeps the cookies of one server as RFC 10025 §5.7 wants it, strictly:
 // path, lifetime, deletion and the prefixes of names count. It reads lifetimes by
 // the server's clock. Secure cookies it keeps over http, as browsers do at
 // localhost. SameSite it does not mind: who attacks has found a way round.
@@ -71,7 +71,7 @@ func (b *Browser) Request(method, path string, options ...Option) probe.Request 
 	r := Request(method, path)
 	b.mu.Lock()
 	where, _, _ := strings.Cut(path, "?")
-	// Longer paths come first (RFC 6265 §5.4), and servers take the first.
+	// Longer paths come first (RFC 10025 §5.8.3), and servers take the first.
 	slices.SortStableFunc(b.kept, func(x, y Cookie) int { return len(y.effective) - len(x.effective) })
 	for _, c := range b.kept {
 		if !pathMatches(where, c.effective) || b.gone(c) {
@@ -166,7 +166,7 @@ func (c Cookie) Path() string { return c.effective }
 // Ends is when the browser forgets the cookie; zero is when it is closed.
 func (c Cookie) Ends() time.Time { return c.ends }
 
-// keep takes over the cookies of an answer (RFC 6265 §5.3).
+// keep takes over the cookies of an answer (RFC 10025 §5.7).
 func (b *Browser) keep(a *Answer) {
 	now := b.s.Now()
 	b.mu.Lock()
@@ -179,7 +179,7 @@ func (b *Browser) keep(a *Answer) {
 		}
 		switch {
 		case c.MaxAge > 0:
-			kept.ends = now.Add(time.Duration(min(c.MaxAge, 1<<32)) * time.Second)
+			kept.ends = now.Add(time.Duration(min(c.MaxAge, 1<<31-1)) * time.Second)
 		case c.MaxAge < 0:
 			kept.ends = now // at once
 		case !c.Expires.IsZero():
@@ -210,16 +210,16 @@ func notKept(c Cookie, origin string) string {
 	name := strings.ToLower(c.Name)
 	switch {
 	case c.host() != "" && host != c.host() && !strings.HasSuffix(host, "."+c.host()):
-		return "its Domain is another one's (RFC 6265 §5.3)"
+		return "its Domain is another one's (RFC 10025 §5.7)"
 	case strings.HasPrefix(name, "__secure-") && !c.Secure:
-		return "__Secure- wants Secure (RFC 6265bis §4.1.3.1)"
+		return "__Secure- wants Secure (RFC 10025 §4.1.3.1)"
 	case strings.HasPrefix(name, "__host-") && (!c.Secure || c.Domain != "" || c.Cookie.Path != "/"):
-		return "__Host- wants Secure, Path=/ and no Domain (RFC 6265bis §4.1.3.2)"
+		return "__Host- wants Secure, Path=/ and no Domain (RFC 10025 §4.1.3.2)"
 	}
 	return ""
 }
 
-// pathMatches is RFC 6265 §5.1.4.
+// pathMatches is RFC 10025 §5.1.4.
 func pathMatches(request, cookie string) bool {
 	return request == cookie || strings.HasPrefix(request, cookie) &&
 		(strings.HasSuffix(cookie, "/") || request[len(cookie)] == '/')

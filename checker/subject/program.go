@@ -11,12 +11,14 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 
 	"jwtworkshop/lessons"
+	"jwtworkshop/mockdb"
 )
 
 // startTime is how long a lesson's program may take to call back.
@@ -26,9 +28,11 @@ const startTime = 10 * time.Second
 // says over a control connection (see lessons.Command).
 type program struct {
 	path string
+	args []string
 
-	mu  sync.Mutex // one command at a time
-	run *run       // nil where none is running
+	mu    sync.Mutex // one command at a time
+	run   *run       // nil where none is running
+	other *program   // nil until it is needed
 }
 
 // A run is one process of the program.
@@ -39,6 +43,8 @@ type run struct {
 	out    *json.Encoder
 	output *tail
 	gone   chan struct{} // closed when the process has ended
+
+	database string // of the server that is open; "" where it has none
 }
 
 // Program returns the subject that runs the program at path, in as many processes
@@ -84,7 +90,19 @@ func (p *pool) Close() error {
 func (p *program) Close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.run != nil {
+		p.run.conn.Close() // a lesson's program ends when its grader hangs up
+		if p.run.database != "" {
+			select { // it has that to clear away
+			case <-p.run.gone:
+			case <-time.After(time.Second):
+			}
+		}
+	}
 	p.end()
+	if p.other != nil {
+		p.other.Close()
+	}
 	return nil
 }
 
@@ -92,28 +110,49 @@ func (p *program) end() {
 	if p.run == nil {
 		return
 	}
-	p.run.conn.Close() // a lesson's program ends when its grader hangs up
+	p.run.conn.Close()
 	p.run.cmd.Process.Kill()
 	<-p.run.gone
+	// Who was killed has left its database behind. Only what is certainly one is removed.
+	folder := filepath.Dir(p.run.database)
+	if filepath.Dir(folder) == filepath.Clean(os.TempDir()) && strings.HasPrefix(filepath.Base(folder), mockdb.SQLFolder) {
+		os.RemoveAll(folder)
+	}
 	p.run = nil
 }
 
-// Fresh opens a fresh server in the program that runs. Where the last session
-// left the program dead or hanging, it is started again.
-func (p *program) Fresh(ctx context.Context, s lessons.Settings) (*Session, error) {
+// ready starts the program unless it is running. Where the last session left it
+// dead or hanging, it is started again.
+func (p *program) ready(ctx context.Context) error {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.run != nil && p.run.ended() {
 		p.end()
 	}
 	if p.run == nil {
-		r, err := start(ctx, p.path)
+		r, err := start(ctx, p.path, p.args)
 		if err != nil {
-			p.mu.Unlock()
-			return nil, err
+			return err
 		}
 		p.run = r
 	}
+	return nil
+}
+
+func (p *program) twin(ctx context.Context) (*program, error) {
+	p.mu.Lock()
+	if p.other == nil {
+		p.other = &program{path: p.path, args: p.args}
+	}
 	p.mu.Unlock()
+	return p.other, p.other.ready(ctx)
+}
+
+// Fresh opens a fresh server in the program that runs.
+func (p *program) Fresh(ctx context.Context, s lessons.Settings) (*Session, error) {
+	if err := p.ready(ctx); err != nil {
+		return nil, err
+	}
 	session, err := open(ctx, p, lessons.Command{Settings: s})
 	if err != nil {
 		return nil, err
@@ -137,8 +176,10 @@ func (p *program) stuckAt() string {
 	}
 	trace := p.run.output.String()
 	p.end()
-	if m := learnersFrame.FindStringSubmatch(trace); m != nil {
-		return "it stands at " + SourceLine(m[1], m[3])
+	for _, m := range learnersFrame.FindAllStringSubmatch(trace, -1) {
+		if m[2] != "main.go" { // there it waits for its grader
+			return "it stands at " + SourceLine(m[1], m[3])
+		}
 	}
 	return ""
 }
@@ -166,6 +207,12 @@ func (p *program) do(ctx context.Context, c lessons.Command) (lessons.Reply, err
 		err = p.run.in.Decode(&r)
 	}
 	if err == nil {
+		if c.Op == lessons.OpOpen {
+			p.run.database = r.Database
+			if c.Join {
+				p.run.database = ""
+			}
+		}
 		return r, nil
 	}
 	if ctx.Err() != nil {
@@ -217,14 +264,14 @@ func lastWords(output string) string {
 }
 
 // start runs the program and waits until it has called back.
-func start(ctx context.Context, path string) (*run, error) {
+func start(ctx context.Context, path string, args []string) (*run, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, &Ungradable{What: "no port to listen on: " + err.Error()}
 	}
 	defer listener.Close()
 	token := rand.Text()
-	r := &run{cmd: exec.Command(path), output: &tail{}, gone: make(chan struct{})}
+	r := &run{cmd: exec.Command(path, args...), output: &tail{}, gone: make(chan struct{})}
 	r.cmd.Env = append(os.Environ(), lessons.ControlEnv+"=tcp:"+listener.Addr().String(), lessons.TokenEnv+"="+token)
 	r.cmd.Stdout, r.cmd.Stderr = r.output, r.output
 	r.cmd.WaitDelay = time.Second

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -36,11 +37,31 @@ type Session struct {
 	release func()        // gives the server back; nil where nobody waits for it
 	stuckAt func() string // where a server that hangs stands; nil where nobody knows
 
+	before []*probe.Exchange // with the servers that this one has replaced
+
+	group    *group        // the servers of one database
+	database string        // where it is; "" where there is no real one
+	east     time.Duration // by how much the server's zone is ahead of UTC
+
+	mu      sync.Mutex
+	users   int      // how many of the target's were given out
+	secrets []string // what no answer may hold
+}
+
+// A group is servers that share a database and a clock. It is one, unless a step
+// asks for another.
+type group struct {
 	mu       sync.Mutex
 	now      time.Time
 	advanced time.Duration
-	users    int      // how many of the target's were given out
-	secrets  []string // what no answer may hold
+	servers  []*Session
+}
+
+// all is the servers of a session's group, the first one first.
+func (s *Session) all() []*Session {
+	s.group.mu.Lock()
+	defer s.group.mu.Unlock()
+	return slices.Clone(s.group.servers)
 }
 
 // A User can log in.
@@ -64,10 +85,15 @@ func (s *Session) NewUser(t require.TestingT) User {
 		s.users++
 		return s.target.Users[s.users-1]
 	}
-	names := []string{"ada", "grace", "alan", "radia", "linus", "katherine", "margaret", "barbara"}
-	name := names[number(int64(len(names)))] + "-" + strings.ToLower(rand.Text()[:5])
-	return s.AddUser(t, name, "pw-"+rand.Text()[:16])
+	return s.AddUser(t, someName(), somePassword())
 }
+
+func someName() string {
+	names := []string{"ada", "grace", "alan", "radia", "linus", "katherine", "margaret", "barbara"}
+	return names[number(int64(len(names)))] + "-" + strings.ToLower(rand.Text()[:5])
+}
+
+func somePassword() string { return "pw-" + rand.Text()[:16] }
 
 func people(n int) string {
 	if n == 1 {
@@ -95,7 +121,10 @@ func (s *Session) NeedsDeletion() {
 
 // DeleteUser removes a user from the server's database.
 func (s *Session) DeleteUser(t require.TestingT, u User) {
-	s.command("a deleted user", lessons.Command{Op: lessons.OpDeleteUser, Username: u.Username})
+	r := s.command("a deleted user", lessons.Command{Op: lessons.OpDeleteUser, Username: u.Username})
+	if r.Kept != "" {
+		s.Fail(t, "a row of the table users cannot be deleted: rows of yours refer to it and stay", "DELETE FROM users WHERE username = …", r.Kept)
+	}
 }
 
 // Visits is how many dashboards were shown so far.
@@ -123,12 +152,13 @@ func (s *Session) Now() time.Time {
 	if s.target != nil {
 		return time.Now()
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.now
+	s.group.mu.Lock()
+	defer s.group.mu.Unlock()
+	return s.group.now
 }
 
-// Advance lets time pass on the server's clock; at a URL it really does.
+// Advance lets time pass on the server's clock; at a URL it really does. On further
+// servers that share its database it passes, too.
 func (s *Session) Advance(t require.TestingT, by time.Duration) {
 	if s.target != nil {
 		select {
@@ -137,19 +167,21 @@ func (s *Session) Advance(t require.TestingT, by time.Duration) {
 			panic(s.ctx.Err())
 		}
 	} else {
-		s.command("", lessons.Command{Op: lessons.OpAdvance, By: by})
+		for _, one := range s.all() {
+			one.command("", lessons.Command{Op: lessons.OpAdvance, By: by, East: one.east})
+		}
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.now = s.now.Add(by)
-	s.advanced += by
+	s.group.mu.Lock()
+	defer s.group.mu.Unlock()
+	s.group.now = s.group.now.Add(by)
+	s.group.advanced += by
 }
 
 // Advanced is how much time the step has let pass.
 func (s *Session) Advanced() time.Duration {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.advanced
+	s.group.mu.Lock()
+	defer s.group.mu.Unlock()
+	return s.group.advanced
 }
 
 // ByAddress makes the session call its server by the address at which it listens,
@@ -162,8 +194,34 @@ func (s *Session) ByAddress() string {
 	return s.client.Base()
 }
 
-// Log returns the exchanges so far.
-func (s *Session) Log() []*probe.Exchange { return s.client.Log() }
+// Replace ends the server and starts another in its place, as fresh as the first
+// was and at the same hour; change makes its settings differ.
+func (s *Session) Replace(t require.TestingT, change func(*lessons.Settings)) {
+	if s.bench == nil {
+		s.unavailable("it needs another server of the same program, which a URL cannot give")
+	}
+	settings := s.Settings
+	change(&settings)
+	another, err := open(s.ctx, s.bench, lessons.Command{Settings: settings})
+	if err != nil {
+		panic(err)
+	}
+	s.before = s.client.Log()
+	s.client.Close()
+	s.Settings, s.client, s.addr = settings, another.client, another.addr
+	s.group.mu.Lock()
+	defer s.group.mu.Unlock()
+	s.group.now = settings.Start
+}
+
+// Log returns the exchanges so far, those with a further server after all others.
+func (s *Session) Log() []*probe.Exchange {
+	log := slices.Clone(s.before)
+	for _, one := range s.all() {
+		log = append(log, one.client.Log()...)
+	}
+	return log
+}
 
 // TakeLog returns the exchanges so far and forgets them, for a session without end.
 func (s *Session) TakeLog() []*probe.Exchange { return s.client.Take() }
@@ -171,10 +229,13 @@ func (s *Session) TakeLog() []*probe.Exchange { return s.client.Take() }
 // Printed is what the server's program printed since it was last asked, "" where
 // nobody knows.
 func (s *Session) Printed() string {
-	if s.output == nil {
-		return ""
+	printed := ""
+	for _, one := range s.all() {
+		if one.output != nil {
+			printed += one.output()
+		}
 	}
-	return s.output()
+	return printed
 }
 
 // Accompany gives the session a companion, which ends with it.
@@ -188,7 +249,12 @@ func (s *Session) Beside() Companion { return s.beside }
 
 // End drops the connections and lets the server go.
 func (s *Session) End() {
-	s.client.Close()
+	for i, one := range s.all() {
+		one.client.Close()
+		if i > 0 {
+			one.bench.do(s.ctx, lessons.Command{Op: lessons.OpClose})
+		}
+	}
 	if s.beside != nil {
 		s.beside.Close()
 	}
@@ -285,8 +351,9 @@ func (s *Session) Do(t require.TestingT, r probe.Request) *Answer {
 // remotePatience is how long a server at a URL may take for one answer.
 const remotePatience = 10 * time.Second
 
-func (s *Session) send(r probe.Request) (*probe.Exchange, error) {
-	ctx := s.ctx
+func (s *Session) send(r probe.Request) (*probe.Exchange, error) { return s.sendIn(s.ctx, r) }
+
+func (s *Session) sendIn(ctx context.Context, r probe.Request) (*probe.Exchange, error) {
 	if s.Patience > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, s.Patience)
@@ -295,9 +362,24 @@ func (s *Session) send(r probe.Request) (*probe.Exchange, error) {
 	return s.client.Do(ctx, r, s.Now())
 }
 
+// An At is a request and the server that it is for.
+type At struct {
+	Server  *Session
+	Request probe.Request
+}
+
 // Together sends requests at the same time and returns their answers in the
 // order of the requests.
 func (s *Session) Together(t require.TestingT, requests []probe.Request) []*Answer {
+	var here []At
+	for _, r := range requests {
+		here = append(here, At{s, r})
+	}
+	return s.Everywhere(t, here)
+}
+
+// Everywhere is Together at several servers.
+func (s *Session) Everywhere(t require.TestingT, requests []At) []*Answer {
 	answers := make([]*Answer, len(requests))
 	errs := make([]error, len(requests))
 	start := make(chan struct{})
@@ -306,7 +388,7 @@ func (s *Session) Together(t require.TestingT, requests []probe.Request) []*Answ
 		wg.Go(func() {
 			<-start
 			var e *probe.Exchange
-			e, errs[i] = s.send(r)
+			e, errs[i] = r.Server.send(r.Request)
 			answers[i] = &Answer{Exchange: e}
 		})
 	}
@@ -314,11 +396,58 @@ func (s *Session) Together(t require.TestingT, requests []probe.Request) []*Answ
 	wg.Wait()
 	for i, err := range errs {
 		if err != nil {
-			s.noAnswer(t, answers[i].Exchange, err)
+			requests[i].Server.noAnswer(t, answers[i].Exchange, err)
 		}
 	}
 	return answers
 }
+
+// A Pending is a request that was sent and whose answer nobody has asked for yet.
+type Pending struct {
+	session  *Session
+	exchange *probe.Exchange
+	err      error
+	answered chan struct{}
+	cancel   context.CancelFunc
+}
+
+// Begin sends a request and does not wait for the answer.
+func (s *Session) Begin(r probe.Request) *Pending {
+	ctx, cancel := context.WithCancel(s.ctx)
+	p := &Pending{session: s, answered: make(chan struct{}), cancel: cancel}
+	go func() {
+		defer close(p.answered)
+		p.exchange, p.err = s.sendIn(ctx, r)
+	}()
+	return p
+}
+
+// Cancel hangs up, as a person does who has waited long enough. No answer is to
+// be asked for afterwards.
+func (p *Pending) Cancel() { p.cancel() }
+
+// Within waits so long at most and tells whether the answer is there.
+func (p *Pending) Within(limit time.Duration) bool {
+	select {
+	case <-p.answered:
+		return true
+	case <-time.After(limit):
+		return false
+	}
+}
+
+// Answer waits for the answer. No answer is a failure.
+func (p *Pending) Answer(t require.TestingT) *Answer {
+	<-p.answered
+	p.cancel()
+	if p.err != nil {
+		p.session.noAnswer(t, p.exchange, p.err)
+	}
+	return &Answer{Exchange: p.exchange}
+}
+
+// Context ends when the step's time is up.
+func (s *Session) Context() context.Context { return s.ctx }
 
 // noAnswer finds out why no answer came. A handler that panics has answered
 // wrongly; a server that hangs or dies cannot be graded.

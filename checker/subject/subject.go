@@ -17,6 +17,7 @@ import (
 
 	"jwtworkshop/checker/probe"
 	"jwtworkshop/lessons"
+	"jwtworkshop/mockdb"
 )
 
 // A Subject is a server that can be had afresh, time and again.
@@ -94,7 +95,7 @@ func Settings(l lessons.Lesson) lessons.Settings {
 	scale := func(d time.Duration) time.Duration {
 		return d / 20 * []time.Duration{17, 18, 19, 21, 22, 23}[number(6)] // never the usual one
 	}
-	s.AccessTTL, s.FreshFor = scale(s.AccessTTL), scale(s.FreshFor)
+	s.AccessTTL, s.FreshFor, s.KeyTTL = scale(s.AccessTTL), scale(s.FreshFor), scale(s.KeyTTL)
 	s.RefreshTTL = max(scale(s.RefreshTTL), s.AccessTTL)
 	return s
 }
@@ -111,6 +112,10 @@ func number(n int64) int64 {
 // bench is what the two subjects with a control have in common.
 type bench interface {
 	do(context.Context, lessons.Command) (lessons.Reply, error)
+
+	// twin is a process of the same program beside this one. It is started when it
+	// is first needed.
+	twin(context.Context) (*program, error)
 }
 
 // open starts a fresh server on a bench.
@@ -120,31 +125,71 @@ func open(ctx context.Context, b bench, c lessons.Command) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(r.Panics) > 0 {
-		return nil, &Ungradable{What: "your server does not start: New panics", Detail: Frame(r.Panics[0])}
+	if err := notOpen(r); err != nil {
+		return nil, err
 	}
-	if r.Error != "" {
-		return nil, &Ungradable{What: "your server does not start: " + r.Error}
-	}
-	session := &Session{
+	s := &Session{
 		Settings: c.Settings,
-		ctx:      ctx, bench: b, now: c.Settings.Start,
+		ctx:      ctx, bench: b, database: r.Database,
 		client: probe.NewClient(r.Network, r.Addr, ""),
 	}
 	if r.Network == "tcp" {
-		session.addr = r.Addr
+		s.addr = r.Addr
 	}
-	return session, nil
+	s.group = &group{now: c.Settings.Start, servers: []*Session{s}}
+	return s, nil
+}
+
+// notOpen says why a server could not be opened; nil where it was.
+func notOpen(r lessons.Reply) error {
+	switch {
+	case len(r.Panics) > 0:
+		return &Ungradable{What: "your server does not start: New panics", Detail: Frame(r.Panics[0])}
+	case r.Error != "":
+		return &Ungradable{What: "your server does not start: " + r.Error}
+	}
+	return nil
+}
+
+// OnDatabase returns a subject whose servers keep what they know in that database:
+// each in a part of its own that is made for it. It is for lessons with a real one.
+func OnDatabase(s Subject, source string) Subject { return onDatabase{s, source} }
+
+type onDatabase struct {
+	Subject
+	source string
+}
+
+func (d onDatabase) Settings(l lessons.Lesson) lessons.Settings {
+	s := d.Subject.Settings(l)
+	s.Database = d.source
+	return s
 }
 
 // inProcess serves New in the process that grades: for go test and its debugger.
 type inProcess struct {
 	controlled
 	bench *lessons.Bench
+	other *program
 }
 
-// InProcess returns the subject that runs a learner's New in this process.
-func InProcess(n lessons.New) Subject { return &inProcess{bench: &lessons.Bench{New: n}} }
+// InProcess returns the subject that runs a learner's New in this process. Where a
+// second server is wanted, it starts this program once more, with the arguments:
+// they must lead it to [lessons.ServeGrader].
+func InProcess(n lessons.New, open mockdb.OpenSQL, arguments ...string) Subject {
+	p := &inProcess{bench: &lessons.Bench{New: n, OpenSQL: open}}
+	if self, err := os.Executable(); err == nil {
+		p.other = &program{path: self, args: arguments}
+	}
+	return p
+}
+
+func (p *inProcess) twin(ctx context.Context) (*program, error) {
+	if p.other == nil {
+		return nil, &Ungradable{What: "the test's program cannot be started a second time: its file is not known"}
+	}
+	return p.other, p.other.ready(ctx)
+}
 
 func (p *inProcess) do(ctx context.Context, c lessons.Command) (lessons.Reply, error) {
 	done := make(chan lessons.Reply, 1)
@@ -166,6 +211,9 @@ func (p *inProcess) Patience() time.Duration { return 0 }
 
 func (p *inProcess) Close() error {
 	p.bench.Close()
+	if p.other != nil {
+		p.other.Close()
+	}
 	return nil
 }
 

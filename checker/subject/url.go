@@ -36,11 +36,13 @@ func URL(t Target) (Subject, error) {
 func (r *remote) Settings(lessons.Lesson) lessons.Settings { return r.target.Settings }
 
 func (r *remote) Fresh(ctx context.Context, _ lessons.Settings) (*Session, error) {
-	return &Session{
+	s := &Session{
 		Settings: r.target.Settings, Patience: remotePatience,
-		ctx: ctx, target: &r.target, now: time.Now(),
+		ctx: ctx, target: &r.target,
 		client: probe.NewClient("", "", r.target.URL),
-	}, nil
+	}
+	s.group = &group{now: time.Now(), servers: []*Session{s}}
+	return s, nil
 }
 
 // Overlap is high: the steps only wait, and do so beside each other.

@@ -23,7 +23,7 @@ const canLogin = "login-accepts-the-right-password"
 
 // canLogIn is the control of a refused login: the right one succeeds.
 func canLogIn(t require.TestingT, s *subject.Session, u subject.User) {
-	s.Post(t, "/login", u.Credentials()).Is(t, http.StatusOK, u.Username+" cannot log in with the right password")
+	s.Post(t, "/login", u.Credentials()).Is(t, http.StatusOK, u.Username+" cannot log in with the right password", http.StatusNoContent)
 }
 
 // refusedLogin wants the refusal of a login.
@@ -170,8 +170,8 @@ func login() []grade.Step {
 		{
 			ID: "another-users-password-is-refused", Task: 3, Needs: []string{"wrong-password-is-refused"},
 			Title: "A password opens its owner's account only",
-			Why:   "A password that opens every account is a back door for whoever reads the code (CWE-798).",
-			Ref:   "OWASP ASVS 5.0 §6.3.2 (no default accounts)",
+			Why:   "A password that opens every account is a back door for whoever reads the code.",
+			Ref:   "CWE-798 (use of hard-coded credentials)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				cosmo, other := s.Cosmo(), s.NewUser(t)
 				canLogIn(t, s, cosmo)
@@ -185,7 +185,7 @@ func login() []grade.Step {
 			ID: "unknown-user-looks-like-wrong-password", Task: 3, Needs: []string{"wrong-password-is-refused"},
 			Title: "An unknown user and a wrong password get the same answer",
 			Why:   "\"No such user\" tells whoever asks which e-mail addresses have an account here: a list to sell, and to phish.",
-			Ref:   "OWASP Authentication Cheat Sheet (Authentication and Error Messages)",
+			Ref:   "OWASP Authentication Cheat Sheet (Authentication and Error Messages), OWASP ASVS 5.0 §6.3.8 (valid users cannot be deduced)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				canLogIn(t, s, s.Cosmo())
 				known := s.Post(t, "/login", subject.User{Username: "cosmo", Password: "space-cat"}.Credentials())
@@ -206,7 +206,7 @@ func login() []grade.Step {
 			ID: "unknown-user-takes-as-long", Task: 3, Needs: []string{"unknown-user-looks-like-wrong-password"},
 			Title: "An unknown user is refused after as much work as a known one",
 			Why:   "Checking a hash takes milliseconds, not checking one takes none: the clock tells what the message hides (CVE-2016-6210, OpenSSH).",
-			Ref:   "OWASP Authentication Cheat Sheet (Authentication and Error Messages)",
+			Ref:   "OWASP Authentication Cheat Sheet (Authentication and Error Messages), OWASP ASVS 5.0 §6.3.8 (valid users cannot be deduced)",
 			Set:   func(c *lessons.Settings) { c.HashCost = mockdb.Cost{Memory: 4 << 10, Time: 1, Threads: 1} },
 			Check: func(t require.TestingT, s *subject.Session) {
 				u := s.Cosmo()
@@ -242,7 +242,7 @@ func login() []grade.Step {
 			ID: "whole-password-counts", Task: 3, Needs: []string{"wrong-password-is-refused"},
 			Title: "Case, spaces and a trailing zero byte count",
 			Why:   "Each change that a server makes to a password before it checks it is a password that was never chosen and works. PBKDF2 and scrypt pad with zero bytes: to them the last one here is the right one.",
-			Ref:   "NIST SP 800-63B-4 §3.1.1.2 (verify the entire password)",
+			Ref:   "NIST SP 800-63B-4 §3.1.1.2 (password verifiers: the entire password), OWASP ASVS 5.0 §6.2.8 (exactly as received)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				cosmo := s.Cosmo()
 				canLogIn(t, s, cosmo)
@@ -258,7 +258,7 @@ func login() []grade.Step {
 			ID: "long-password-counts-to-the-end", Task: 3, Needs: []string{"wrong-password-is-refused"},
 			Title: "The 73rd byte of a password counts",
 			Why:   "bcrypt reads 72 bytes. Okta put the user's name before the password and lost the password: a long name alone opened the account (2024).",
-			Ref:   "OWASP Password Storage Cheat Sheet (Input Limits of bcrypt)",
+			Ref:   "OWASP Password Storage Cheat Sheet (Input Limits of bcrypt), OWASP ASVS 5.0 §6.2.9 (64 characters and more)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				long := strings.Repeat("correct-horse-", 7) // 98 bytes
 				u := s.AddUser(t, s.NewUser(t).Username+"-long", long)
@@ -278,13 +278,13 @@ func login() []grade.Step {
 			Ref:   "RFC 8265 §3 (usernames: compared in one way everywhere)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				u := s.NewUser(t)
-				right := s.Post(t, "/login", u.Credentials()).Is(t, http.StatusOK, u.Username+" cannot log in with the right password")
+				right := s.Post(t, "/login", u.Credentials()).Is(t, http.StatusOK, u.Username+" cannot log in with the right password", http.StatusNoContent)
 				shout := subject.User{Username: strings.ToUpper(u.Username), Password: u.Password}
 				if shout.Username == u.Username {
 					return
 				}
 				a := s.Post(t, "/login", shout.Credentials()).
-					Is(t, http.StatusOK, "a username in another case is neither the user's nor a stranger's", http.StatusUnauthorized)
+					Is(t, http.StatusOK, "a username in another case is neither the user's nor a stranger's", http.StatusNoContent, http.StatusUnauthorized)
 				if a.Status == http.StatusUnauthorized {
 					return
 				}
@@ -301,7 +301,7 @@ func login() []grade.Step {
 			Check: func(t require.TestingT, s *subject.Session) {
 				u := s.NewUser(t)
 				secrets := append(s.Hashes(), u.Password, "argon2id")
-				s.Post(t, "/login", u.Credentials()).Is(t, http.StatusOK, u.Username+" cannot log in with the right password").
+				s.Post(t, "/login", u.Credentials()).Is(t, http.StatusOK, u.Username+" cannot log in with the right password", http.StatusNoContent).
 					Hides(t, "the answer to a login holds the password or its hash", secrets...)
 				s.Post(t, "/login", subject.User{Username: u.Username, Password: "typo-" + u.Password}.Credentials()).
 					Hides(t, "a refused login is answered with the password that was tried, or a hash", secrets...)

@@ -126,7 +126,7 @@ func accessToken() []grade.Step {
 			ID: "token-names-issuer-and-audience", Task: 2, Needs: []string{"login-returns-an-access-token"},
 			Title: "iss and aud are as configured",
 			Why:   "Two services of a company often share a secret. Without iss and aud each takes the other's tokens.",
-			Ref:   "RFC 7519 §4.1.1 and §4.1.3, RFC 8725 §3.8 and §3.9 (validate issuer and audience)",
+			Ref:   "RFC 7519 §4.1.1 (iss) and §4.1.3 (aud), RFC 8725 §3.8 and §3.9 (validate issuer and audience)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				token := s.Decode(t, s.Login(t, s.Cosmo()).Access)
 				iss, aud := configured(s)
@@ -204,15 +204,17 @@ func accessToken() []grade.Step {
 func keepsSecrets(t require.TestingT, s *subject.Session, u subject.User, token forge.Token) {
 	whole := show(token.Header) + show(token.Claims)
 	private := append(s.Hashes(), u.Password, "argon2id", u.Username+"@")
-	if s.Settings.Secret != nil {
-		key := s.Settings.Secret
-		private = append(private, string(key), hex.EncodeToString(key), base64.RawStdEncoding.EncodeToString(key), base64.RawURLEncoding.EncodeToString(key))
-	}
+	private = append(private, spellings(s.Settings.Secret)...)
 	for _, p := range private {
 		if p != "" && strings.Contains(whole, strings.Trim(show(p), `"`)) {
 			s.Fail(t, "something private is in the token: a password, its hash, the secret, or an e-mail address", "only what its readers may know", whole)
 		}
 	}
+}
+
+// spellings are the ways to write the secret down.
+func spellings(secret []byte) []string {
+	return []string{string(secret), hex.EncodeToString(secret), base64.RawStdEncoding.EncodeToString(secret), base64.RawURLEncoding.EncodeToString(secret)}
 }
 
 // configured is the issuer and the audience that the server was given.

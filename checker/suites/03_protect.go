@@ -83,7 +83,7 @@ func protect() []grade.Step {
 			ID: "bearer-scheme-in-any-case", Task: 1, Needs: []string{"profile-opens-with-a-token"},
 			Title: "The scheme may be written Bearer, bearer or BEARER",
 			Why:   "Clients write it in every way, and the standard lets them.",
-			Ref:   "RFC 9110 §11.1 (the scheme is case-insensitive)",
+			Ref:   "RFC 9110 §11.1 (authentication scheme: case-insensitive)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				got, _ := admitted(t, s)
 				for _, scheme := range []string{"bearer", "BEARER", "BeArEr"} {
@@ -98,7 +98,7 @@ func protect() []grade.Step {
 			ID: "identity-comes-from-the-token", Task: 1, Needs: []string{"profile-opens-with-a-token", "dashboard-names-its-user"},
 			Title: "Query, cookie, body and other headers do not say who the caller is",
 			Why:   "If ?username=grace shows grace's profile, everybody who is logged in is everybody (OWASP API1:2023, broken object level authorization).",
-			Ref:   "RFC 9068 §4 (validating access tokens)",
+			Ref:   "RFC 7519 §4.1.2 (sub: the principal that the token is about)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				cosmo, other := s.Cosmo(), s.NewUser(t)
 				got := s.Login(t, cosmo)
@@ -144,7 +144,7 @@ func protect() []grade.Step {
 		{
 			ID: "users-do-not-mix", Task: 1, Needs: []string{"profile-opens-with-a-token", "dashboard-names-its-user"},
 			Title: "Requests at the same time each see their own user",
-			Why:   "A handler runs for many requests at once. A variable that they share shows one person another's data: so did ChatGPT's chat titles in March 2023.",
+			Why:   "A handler runs for many requests at once. What they share shows one person another's data: a connection to a cache did so with ChatGPT's chat titles in March 2023.",
 			Ref:   "CWE-488 (exposure of data to the wrong session)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				users := []subject.User{s.Cosmo(), s.NewUser(t)}
@@ -168,7 +168,7 @@ func protect() []grade.Step {
 			ID: "missing-token-is-refused", Task: 2, Needs: []string{"profile-opens-with-a-token", "dashboard-names-its-user"},
 			Title: "Without a token: 401 " + `{"msg":"` + missingHeader + `"}`,
 			Why:   "A door that is only closed to bad tokens is open to whoever brings none.",
-			Ref:   "RFC 6750 §3.1; 401, not 403: RFC 9110 §15.5.2",
+			Ref:   "RFC 6750 §3.1 (error codes), RFC 9110 §15.5.2 (401 Unauthorized)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				admitted(t, s)
 				for _, door := range doors {
@@ -181,7 +181,7 @@ func protect() []grade.Step {
 			ID: "missing-token-is-challenged", Task: 2, Needs: []string{"missing-token-is-refused"},
 			Title: "The refusal of a missing token has WWW-Authenticate: Bearer",
 			Why:   "The challenge tells a client by which scheme to come back. A 401 without it is not a legal answer.",
-			Ref:   "RFC 6750 §3, RFC 9110 §11.6.1 (WWW-Authenticate)",
+			Ref:   "RFC 6750 §3 and RFC 9110 §11.6.1 (WWW-Authenticate)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				admitted(t, s)
 				for _, door := range doors {
@@ -198,7 +198,7 @@ func protect() []grade.Step {
 			ID: "other-schemes-are-refused", Task: 2, Needs: []string{"missing-token-is-refused"},
 			Title: "Basic, Token, or the token alone are refused",
 			Why:   "A header that is cut at a fixed place takes whatever stands there for a token.",
-			Ref:   "RFC 6750 §2.1 (the Bearer scheme), RFC 9110 §11.6.2 (Authorization)",
+			Ref:   "RFC 6750 §2.1 (Authorization request header field), RFC 9110 §11.6.2 (Authorization)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				got, _ := admitted(t, s)
 				basic := base64.StdEncoding.EncodeToString([]byte("cosmo:space-corgi"))
@@ -214,7 +214,7 @@ func protect() []grade.Step {
 			ID: "token-outside-the-header-is-refused", Task: 2, Needs: []string{"missing-token-is-refused"},
 			Title: "A token in the query, a cookie or the body opens nothing",
 			Why:   "URLs are logged, kept in histories and sent on as Referer: a token in one is a published token.",
-			Ref:   "RFC 6750 §2.3 and §5.3, RFC 9700 §4.3.2 (no tokens in URLs)",
+			Ref:   "RFC 6750 §2.3 (URI query parameter) and §5.3 (summary of recommendations), RFC 9700 §4.3.2 (access token in browser history)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				got, _ := admitted(t, s)
 				raw := got.Access.Raw
@@ -234,7 +234,7 @@ func protect() []grade.Step {
 			ID: "odd-header-is-refused", Task: 2, Needs: []string{"missing-token-is-refused"},
 			Title: "A header that is cut short or strange is refused, and nothing breaks",
 			Why:   "header[7:] of \"Bearer\" is a panic that anybody can cause from outside.",
-			Ref:   "RFC 6750 §3.1 (invalid_request, invalid_token)",
+			Ref:   "RFC 6750 §3.1 (error codes: invalid_request, invalid_token)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				got, _ := admitted(t, s)
 				for _, header := range append(slices.Clone(oddHeaders), "Bearer "+got.Access.Raw[:len(got.Access.Raw)/2],
@@ -310,7 +310,7 @@ func protect() []grade.Step {
 			ID: "altered-signature-is-refused", Task: 3, Needs: []string{"missing-token-is-refused"},
 			Title: "A token whose signature was changed, cut or removed is refused",
 			Why:   "Compare the whole signature, or a short one is soon guessed.",
-			Ref:   "RFC 7515 §5.2 (message signature validation)",
+			Ref:   "RFC 7515 §5.2 (message signature or MAC validation)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				got, _ := admitted(t, s)
 				raw := got.Access.Raw
@@ -330,7 +330,7 @@ func protect() []grade.Step {
 			ID: "bad-token-is-challenged", Task: 3, Needs: []string{"missing-token-is-challenged", "altered-signature-is-refused"},
 			Title: `The refusal of a token has error="invalid_token" in its challenge`,
 			Why:   "It is how a client tells \"log in\" from \"get a new token\", without reading prose. 403 or 422 would say something else.",
-			Ref:   "RFC 6750 §3.1 (invalid_token: 401)",
+			Ref:   "RFC 6750 §3.1 (error codes: invalid_token is 401)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				got, _ := admitted(t, s)
 				for _, door := range doors {
@@ -344,7 +344,7 @@ func protect() []grade.Step {
 			ID: "altered-payload-is-refused", Task: 3, Needs: []string{"altered-signature-is-refused"},
 			Title: "A token whose payload was changed is refused",
 			Why:   "Everybody can write another name into the payload. Only the signature knows. Code that decodes without verifying makes an administrator of whoever asks.",
-			Ref:   "RFC 7515 §5.2 (message signature validation)",
+			Ref:   "RFC 7515 §5.2 (message signature or MAC validation)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				got, honest := admitted(t, s)
 				other := "grace"
@@ -359,8 +359,8 @@ func protect() []grade.Step {
 		{
 			ID: "unsigned-token-is-refused", Task: 3, Needs: []string{"altered-signature-is-refused"},
 			Title: "A token that says alg: none is refused, in every spelling",
-			Why:   "The header is the attacker's. Libraries that did as it said took unsigned tokens for signed ones (CVE-2015-9235).",
-			Ref:   "RFC 8725 §2.1 and §3.2 (alg none)",
+			Why:   "The header is the attacker's. Libraries that did as it said took unsigned tokens for signed ones (CVE-2018-1000531).",
+			Ref:   "RFC 8725 §2.1 (insufficient signature validation) and §3.2 (use appropriate algorithms)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				got, honest := admitted(t, s)
 				signature := got.Access.Raw[strings.LastIndex(got.Access.Raw, ".")+1:]
@@ -375,7 +375,7 @@ func protect() []grade.Step {
 		{
 			ID: "another-algorithm-is-refused", Task: 3, Needs: []string{"altered-signature-is-refused"},
 			Title: "A token signed with another algorithm than yours is refused",
-			Why:   "A server that lets the token choose the algorithm can be told to take its public key for an HMAC secret. Pin the one you use.",
+			Why:   "A server that lets the token choose the algorithm can be told to take its public key for an HMAC secret (CVE-2015-9235). Pin the one you use.",
 			Ref:   "RFC 8725 §3.1 (perform algorithm verification)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				_, honest := admitted(t, s)
@@ -394,7 +394,7 @@ func protect() []grade.Step {
 			ID: "another-key-is-refused", Task: 3, Needs: []string{"altered-signature-is-refused"},
 			Title: "A token signed with any other key is refused, the empty one too",
 			Why:   "An unset variable is an empty key, and \"secret\" is the first that is tried: lists of such keys are for download.",
-			Ref:   "RFC 8725 §2.2 and §3.5 (weak symmetric keys)",
+			Ref:   "RFC 8725 §2.2 (weak symmetric keys) and §3.5 (sufficient key entropy)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				_, honest := admitted(t, s)
 				alg := honest.Alg()

@@ -117,7 +117,7 @@ func expiry() []grade.Step {
 			ID: "expired-token-is-refused", Task: 2, Needs: []string{"access-token-lives-its-ttl", "refused-request-runs-no-handler"},
 			Title: `An expired token: 401 {"msg":"Token has expired"}`,
 			Why:   "The message is the client's cue to refresh. The refusal is what makes a stolen token go stale.",
-			Ref:   "RFC 7519 §4.1.4 (exp), RFC 6750 §3.1 (invalid_token covers expired)",
+			Ref:   "RFC 7519 §4.1.4 (exp), RFC 6750 §3.1 (error codes: invalid_token covers expired)",
 			Takes: func(c lessons.Settings) time.Duration { return pastAccess(c) + leeway },
 			Check: func(t require.TestingT, s *subject.Session) {
 				got, _, _ := expiring(t, s)
@@ -147,7 +147,7 @@ func expiry() []grade.Step {
 			ID: "forged-and-expired-is-forged", Task: 2, Needs: []string{"expired-token-is-refused", "unsigned-token-is-refused", "another-key-is-refused"},
 			Title: "A token that is both forged and expired is refused as forged",
 			Why:   "\"Expired\" means: once good. Code that takes any token that is only expired to /refresh trusts a forger's (CVE-2024-51744).",
-			Ref:   "RFC 7519 §7.2 (validate the signature, then the claims)",
+			Ref:   "RFC 7519 §7.2 (validating a JWT: the signature comes first)",
 			Takes: func(c lessons.Settings) time.Duration { return pastAccess(c) + leeway },
 			Check: func(t require.TestingT, s *subject.Session) {
 				got, honest, _ := expiring(t, s)
@@ -176,7 +176,7 @@ func expiry() []grade.Step {
 			ID: "token-without-exp-is-refused", Task: 3, Needs: []string{"expired-token-is-refused", "another-key-is-refused"},
 			Title: "A signed token without exp is refused",
 			Why:   "Libraries check exp if it is there. An old release that issued tokens without it has left some that live for ever.",
-			Ref:   "RFC 9068 §2.2 (exp is required), RFC 8725 §3.10",
+			Ref:   "RFC 9068 §2.2 (data structure: exp is required)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				_, honest, _ := expiring(t, s)
 				stayShut(t, s, forged(honest.Without("exp").Sign(honest.Alg(), s.Secret(t)), "without exp"), "a token that never expires opens %s")

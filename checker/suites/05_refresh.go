@@ -21,6 +21,9 @@ func betweenLives(c lessons.Settings) time.Duration {
 	return min(c.AccessTTL+(c.RefreshTTL-c.AccessTTL)/4, beforeRefresh(c))
 }
 
+// apart sets the two lives apart where a lesson has them end together.
+func apart(c *lessons.Settings) { c.RefreshTTL = max(c.RefreshTTL, 2*c.AccessTTL) }
+
 func pastRefresh(c lessons.Settings) time.Duration { return c.RefreshTTL + leeway + time.Second }
 
 func beforeRefresh(c lessons.Settings) time.Duration { return max(0, c.RefreshTTL-2*time.Second) }
@@ -48,7 +51,7 @@ func refresh() []grade.Step {
 			ID: "login-returns-both-tokens", Task: 1, Needs: []string{"login-returns-an-access-token"},
 			Title: "/login answers with an access token and a refresh token",
 			Why:   "The one is short-lived and shown at every request; the other is long-lived and shown at one place only.",
-			Ref:   "RFC 6749 §1.5 (refresh token) and §5.1",
+			Ref:   "RFC 6749 §1.5 (refresh token) and §5.1 (successful response)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				for _, u := range []subject.User{s.Cosmo(), s.NewUser(t)} {
 					got := s.LoginBoth(t, u)
@@ -137,7 +140,7 @@ func refresh() []grade.Step {
 				if greedy.Status == http.StatusOK {
 					wantLife(t, s, s.Decode(t, forged(greedy.Text("access_token"), "")), s.Settings.AccessTTL, "a client can choose how long its refreshed token lives")
 				}
-				if secret := s.Settings.Secret; len(secret) > 0 && !second.Verifies(secret) {
+				if secret := s.Settings.Secret; len(secret) > 0 && first.Verifies(secret) && !second.Verifies(secret) {
 					s.Fail(t, "the refreshed token is not signed with the configured secret", "a signature that verifies under it", "one that does not")
 				}
 			},
@@ -147,6 +150,7 @@ func refresh() []grade.Step {
 			Title: "/refresh needs no living access token",
 			Why:   "It is when the access token has expired that a client comes here. Behind the guard of the access token nobody could.",
 			Ref:   "RFC 6749 §1.5 (refresh token, figure 2)",
+			Set:   apart,
 			Takes: betweenLives,
 			Check: func(t require.TestingT, s *subject.Session) {
 				u := s.Cosmo()
@@ -204,7 +208,7 @@ func refresh() []grade.Step {
 			ID: "user-comes-from-the-refresh-token", Task: 2, Needs: []string{"refresh-returns-an-access-token"},
 			Title: "The new token is for the user of the refresh token, whoever else is named",
 			Why:   "If the name is taken from the expired access token beside it, Jerry refreshes himself into Tom, whose old token he found in a log (WebGoat, JWT refresh).",
-			Ref:   "RFC 6749 §10.4 (refresh tokens)",
+			Ref:   "RFC 6749 §1.5 (refresh token: it represents the authorization granted)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				tom, jerry := s.Cosmo(), s.NewUser(t)
 				jerrys := s.LoginBoth(t, jerry)
@@ -252,7 +256,7 @@ func refresh() []grade.Step {
 			ID: "refresh-refuses-odd-headers", Task: 3, Needs: []string{"refusal-of-refresh-stands-alone"},
 			Title: "A header that is no bearer token is refused at /refresh, too, and nothing breaks",
 			Why:   "A second place that reads the header is a second place to cut it at the seventh letter.",
-			Ref:   "RFC 6750 §2.1 and §3.1",
+			Ref:   "RFC 6750 §2.1 (Authorization request header field) and §3.1 (error codes)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				got := refreshing(t, s, s.Cosmo())
 				raw := got.Refresh.Raw
@@ -266,7 +270,7 @@ func refresh() []grade.Step {
 			ID: "refresh-token-in-the-query-is-refused", Task: 3, Needs: []string{"refresh-without-a-token-is-refused"},
 			Title: "A refresh token in the query refreshes nothing",
 			Why:   "A URL is in every log on the way, and this token lives long.",
-			Ref:   "RFC 9700 §4.3.2 (no tokens in URLs)",
+			Ref:   "RFC 6750 §5.3 (summary of recommendations), RFC 9700 §4.3.2 (access token in browser history)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				got := refreshing(t, s, s.Cosmo())
 				for _, name := range []string{"refresh_token", "token", "jwt"} {
@@ -303,7 +307,7 @@ func refresh() []grade.Step {
 			ID: "tampered-refresh-token-is-refused", Task: 3, Needs: []string{"refresh-returns-an-access-token"},
 			Title: "A refresh token that was changed or forged is refused",
 			Why:   "One verification per route, or the second is the one that is forgotten.",
-			Ref:   "RFC 6749 §10.4 (refresh tokens cannot be generated, modified or guessed)",
+			Ref:   "RFC 6749 §10.4 (refresh tokens: cannot be generated, modified or guessed)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				got := refreshing(t, s, s.Cosmo())
 				raw := got.Refresh.Raw
@@ -325,7 +329,7 @@ func refresh() []grade.Step {
 			ID: "expired-refresh-token-is-refused", Task: 3, Needs: []string{"refresh-token-lives-its-ttl"},
 			Title: "A refresh token is refused after RefreshTTL",
 			Why:   "The longest-lived key to the account must not be an eternal one.",
-			Ref:   "RFC 9700 §4.14.2 (refresh tokens expire)",
+			Ref:   "RFC 9700 §4.14.2 (recommendations: refresh tokens expire)",
 			Takes: pastRefresh,
 			Check: func(t require.TestingT, s *subject.Session) {
 				got := refreshing(t, s, s.Cosmo())
@@ -339,7 +343,7 @@ func refresh() []grade.Step {
 			Needs: []string{"tampered-refresh-token-is-refused", "expired-refresh-token-is-refused", "another-algorithm-is-refused", "another-issuer-is-refused", "another-audience-is-refused", "token-of-tomorrow-is-refused"},
 			Title: "A refresh token that is a JWT is judged like one: issuer, audience, algorithm and dates",
 			Why:   "A second verification that leaves out what the first one checks is the one that an attacker uses.",
-			Ref:   "RFC 7519 §4.1.3 to §4.1.5 (a wrong aud, exp or nbf MUST be rejected), RFC 8725 §3.1 and §3.8",
+			Ref:   "RFC 7519 §4.1.3 (aud), §4.1.4 (exp) and §4.1.5 (nbf), RFC 8725 §3.1 (algorithm) and §3.8 (issuer)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				got := refreshing(t, s, s.Cosmo())
 				honest, err := forge.Decode(got.Refresh.Raw)

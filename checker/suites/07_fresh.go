@@ -81,7 +81,7 @@ func fresh() []grade.Step {
 			ID: "refreshed-token-is-not-fresh", Task: 1, Needs: []string{"fresh-token-changes-the-password"},
 			Title: `A refreshed token at /password: 401 {"msg":"Fresh token required"}`,
 			Why:   "Whoever finds an open laptop can refresh for hours. With the password they could change the lock; so they are asked for it.",
-			Ref:   "RFC 9470 §3 (step-up authentication challenge), OWASP ASVS 5.0 §7.5.1",
+			Ref:   "RFC 9470 §3 (authentication requirements challenge), OWASP ASVS 5.0 §7.5.1 (full re-authentication)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				u := somebody(t, s)
 				first := s.LoginBoth(t, u)
@@ -96,7 +96,7 @@ func fresh() []grade.Step {
 			ID: "freshness-ends", Task: 1, Needs: []string{"fresh-token-changes-the-password"},
 			Title: "A fresh token is fresh for FreshFor and not longer",
 			Why:   "The token of this morning's login is as good as a found one by noon.",
-			Ref:   "RFC 9470 §3 (max_age), OpenID Connect Core §3.1.2.1 (max_age)",
+			Ref:   "RFC 9470 §3 (authentication requirements challenge: max_age), OpenID Connect Core §3.1.2.1 (authentication request: max_age)",
 			Takes: pastFreshness,
 			Check: func(t require.TestingT, s *subject.Session) {
 				u := somebody(t, s)
@@ -110,7 +110,7 @@ func fresh() []grade.Step {
 			ID: "fresh-until-freshness-ends", Task: 1, Needs: []string{"fresh-token-changes-the-password"},
 			Title: "Until then it is fresh",
 			Why:   "A freshness of a few seconds asks people for their password while they type it.",
-			Ref:   "RFC 9470 §3 (max_age)",
+			Ref:   "RFC 9470 §3 (authentication requirements challenge: max_age)",
 			Takes: beforeStale,
 			Check: func(t require.TestingT, s *subject.Session) {
 				u := somebody(t, s)
@@ -123,7 +123,7 @@ func fresh() []grade.Step {
 			ID: "absent-fresh-means-no", Task: 1, Needs: []string{"fresh-token-changes-the-password", "refreshed-token-is-not-fresh"},
 			Title: "A token that does not say that it is fresh is not",
 			Why:   "The tokens that were issued before this feature say nothing. If nothing means yes, all of them are fresh.",
-			Ref:   "RFC 7519 §4 (claims that are absent)",
+			Ref:   "RFC 7519 §4 (JWT claims: which must be there, the application says)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				u := somebody(t, s)
 				secret := s.Secret(t)
@@ -190,7 +190,7 @@ func fresh() []grade.Step {
 			ID: "password-wants-a-token", Task: 2, Needs: []string{"fresh-token-changes-the-password"},
 			Title: "Without an access token nobody changes a password",
 			Why:   "The current password alone would make /password a second /login, without its care.",
-			Ref:   "RFC 6750 §3.1",
+			Ref:   "RFC 6750 §3.1 (error codes)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				u := somebody(t, s)
 				tokens := s.LoginBoth(t, u)
@@ -207,7 +207,7 @@ func fresh() []grade.Step {
 			ID: "password-is-changed-for-the-tokens-user", Task: 2, Needs: []string{"fresh-token-changes-the-password"},
 			Title: "Nobody can change somebody else's password",
 			Why:   "A username in the body is what somebody says, not who they are (OWASP API1:2023).",
-			Ref:   "RFC 9068 §4 (validating access tokens)",
+			Ref:   "RFC 7519 §4.1.2 (sub: the principal that the token is about)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				mallory, victim := somebody(t, s), somebody(t, s)
 				tokens := s.LoginBoth(t, mallory)
@@ -272,7 +272,7 @@ func fresh() []grade.Step {
 			ID: "reauth-is-for-the-same-user", Task: 3, Needs: []string{"reauth-gives-a-fresh-token"},
 			Title: "/reauth is for the token's user only, whoever else is named",
 			Why:   "With a username in the body it is a login that keeps the other's session: two people in one.",
-			Ref:   "RFC 9068 §4 (validating access tokens)",
+			Ref:   "RFC 7519 §4.1.2 (sub: the principal that the token is about)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				u, other := somebody(t, s), somebody(t, s)
 				refreshed := rotated(t, s, s.LoginBoth(t, u))
@@ -289,7 +289,7 @@ func fresh() []grade.Step {
 			ID: "reauth-wants-an-access-token", Task: 3, Needs: []string{"reauth-gives-a-fresh-token"},
 			Title: "/reauth without an access token, or with a refresh token, is refused",
 			Why:   "It confirms a session. Where there is none, /login is the door.",
-			Ref:   "RFC 6750 §3.1",
+			Ref:   "RFC 6750 §3.1 (error codes)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				u := somebody(t, s)
 				tokens := s.LoginBoth(t, u)

@@ -141,7 +141,7 @@ func sliding() []grade.Step {
 			ID: "renewed-token-is-not-fresh", Task: 1, Needs: []string{"new-token-after-half-life", "refreshed-token-is-not-fresh"},
 			Title: "The new token is not fresh",
 			Why:   "Nobody gave a password for it. If it were fresh, a stolen token could wait for its renewal and then change the password.",
-			Ref:   "RFC 9470 §3 (step-up authentication challenge), OWASP ASVS 5.0 §7.5.1",
+			Ref:   "RFC 9470 §3 (authentication requirements challenge), OWASP ASVS 5.0 §7.5.1 (full re-authentication)",
 			Takes: afterHalf,
 			Check: func(t require.TestingT, s *subject.Session) {
 				u := somebody(t, s)
@@ -170,7 +170,7 @@ func sliding() []grade.Step {
 			ID: "no-renewal-for-refused-tokens", Task: 1, Needs: []string{"new-token-after-half-life", "logout-ends-the-session"},
 			Title: "An expired, forged, revoked or missing token is not renewed, nor is a refresh token",
 			Why:   "Whoever renews first and checks later gives a good token for a bad one, and an expired token that somebody finds never has to be good again.",
-			Ref:   "RFC 6750 §3.1 (invalid_token)",
+			Ref:   "RFC 6750 §3.1 (error codes: invalid_token)",
 			Takes: func(c lessons.Settings) time.Duration { return max(afterHalf(c), refreshHalf(c), pastAccess(c)) },
 			Check: func(t require.TestingT, s *subject.Session) {
 				u := s.Cosmo()
@@ -263,7 +263,7 @@ func sliding() []grade.Step {
 			ID: "no-new-token-before-half-life", Task: 2, Needs: []string{"new-token-after-half-life"},
 			Title: "Before half of the token's life the answer carries no new one",
 			Why:   "A new token for each request is 360 tokens in an hour of use, and every one of them is good for a day to whoever finds it.",
-			Ref:   "RFC 6750 §5.3 (issue short-lived bearer tokens)",
+			Ref:   "RFC 6750 §5.3 (summary of recommendations: short-lived bearer tokens)",
 			Takes: afterHalf,
 			Check: func(t require.TestingT, s *subject.Session) {
 				u := s.Cosmo()
@@ -381,7 +381,7 @@ func sliding() []grade.Step {
 			ID: "cap-holds-at-use", Task: 3, Needs: []string{"session-ends-at-its-cap", "another-key-is-refused"},
 			Title: "A signed token that says it lives longer is refused all the same once its session is over",
 			Why:   "A cap that is only minded where tokens are made trusts every token that was made elsewhere: by last month's release, or by the program beside this one that has the same key.",
-			Ref:   "OWASP ASVS 5.0 §7.3.2 (absolute maximum session lifetime), OpenID Connect Core §2 (auth_time)",
+			Ref:   "OWASP ASVS 5.0 §7.3.2 (absolute maximum session lifetime), OpenID Connect Core §2 (ID Token: auth_time)",
 			Takes: pastCap,
 			Check: func(t require.TestingT, s *subject.Session) {
 				_, got := slid(t, s, s.Cosmo())
@@ -441,7 +441,7 @@ func sliding() []grade.Step {
 			ID: "renewed-answer-is-not-cacheable", Task: 4, Needs: []string{"new-token-after-half-life"},
 			Title: "An answer that carries a new token has Cache-Control: no-store",
 			Why:   "The list of prices may be cached. With a token on it, it is a login for whoever finds the cache.",
-			Ref:   "RFC 6749 §5.1 (Cache-Control: no-store), RFC 9111 §5.2.2.5",
+			Ref:   "RFC 6749 §5.1 (Cache-Control: no-store), RFC 9111 §5.2.2.5 (no-store)",
 			Takes: afterHalf,
 			Check: func(t require.TestingT, s *subject.Session) {
 				u := s.Cosmo()

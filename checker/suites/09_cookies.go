@@ -183,7 +183,7 @@ func cookies() []grade.Step {
 			ID: "login-sets-the-cookies", Task: 1,
 			Title: "POST /login answers 200 and sets the cookies access_token and refresh_token",
 			Why:   "What a page keeps in localStorage every script on it can read, the one of an advertisement too. A cookie is kept by the browser.",
-			Ref:   "RFC 6265 §4.1 (Set-Cookie), OWASP Session Management Cheat Sheet (cookies)",
+			Ref:   "RFC 10025 §4.1 (Set-Cookie), OWASP Session Management Cheat Sheet (Cookies)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				seen := map[string]bool{}
 				for _, u := range []subject.User{s.Cosmo(), s.NewUser(t), s.Cosmo()} {
@@ -202,7 +202,7 @@ func cookies() []grade.Step {
 			ID: "token-cookies-are-http-only", Task: 1, Needs: []string{"login-sets-the-cookies"},
 			Title: "access_token and refresh_token are HttpOnly, whenever they are set",
 			Why:   "A script that somebody has smuggled into the page reads document.cookie and sends it home. Of what is HttpOnly it sees nothing.",
-			Ref:   "RFC 6265 §4.1.2.6 (HttpOnly), OWASP ASVS 5.0 §3.3.4",
+			Ref:   "RFC 10025 §4.1.2.6 (HttpOnly), OWASP ASVS 5.0 §3.3.4 (HttpOnly)",
 			Takes: afterHalf,
 			Check: func(t require.TestingT, s *subject.Session) {
 				everySetting(t, s, func(a *subject.Answer, kind string, c *http.Cookie) {
@@ -216,7 +216,7 @@ func cookies() []grade.Step {
 			ID: "cookies-are-secure", Task: 1, Needs: []string{"login-sets-the-cookies"},
 			Title: "All cookies are Secure",
 			Why:   "One http:// link in an old mail, and the browser sends the cookie through the café's wireless for everybody to read.",
-			Ref:   "RFC 6265 §4.1.2.5 (Secure), OWASP ASVS 5.0 §3.3.1",
+			Ref:   "RFC 10025 §4.1.2.5 (Secure), OWASP ASVS 5.0 §3.3.1 (Secure)",
 			Takes: afterHalf,
 			Check: func(t require.TestingT, s *subject.Session) {
 				everySetting(t, s, func(a *subject.Answer, kind string, c *http.Cookie) {
@@ -230,7 +230,7 @@ func cookies() []grade.Step {
 			ID: "cookies-are-same-site", Task: 1, Needs: []string{"login-sets-the-cookies"},
 			Title: "All cookies are SameSite=Lax or Strict",
 			Why:   "What is not said the browsers decide: Chrome takes Lax, with an exception for the first two minutes, others take None.",
-			Ref:   "RFC 6265bis §4.1.2.7 (SameSite), OWASP ASVS 5.0 §3.3.2",
+			Ref:   "RFC 10025 §4.1.2.7 (SameSite), OWASP ASVS 5.0 §3.3.2 (SameSite)",
 			Takes: afterHalf,
 			Check: func(t require.TestingT, s *subject.Session) {
 				everySetting(t, s, func(a *subject.Answer, kind string, c *http.Cookie) {
@@ -244,7 +244,7 @@ func cookies() []grade.Step {
 			ID: "cookies-stay-on-this-host", Task: 1, Needs: []string{"login-sets-the-cookies"},
 			Title: "No cookie has a Domain",
 			Why:   "With one it goes to all hosts below as well: to the blog, and to whoever has taken over the shop of three years ago.",
-			Ref:   "RFC 6265 §4.1.2.3 (Domain), OWASP Session Management Cheat Sheet (Domain and Path attributes)",
+			Ref:   "RFC 10025 §4.1.2.3 (Domain), OWASP Session Management Cheat Sheet (Domain and Path Attributes)",
 			Takes: afterHalf,
 			Check: func(t require.TestingT, s *subject.Session) {
 				everySetting(t, s, func(a *subject.Answer, kind string, c *http.Cookie) {
@@ -258,7 +258,7 @@ func cookies() []grade.Step {
 			ID: "refresh-cookie-goes-to-refresh-only", Task: 1, Needs: []string{"login-sets-the-cookies"},
 			Title: "refresh_token has Path=/refresh, the others Path=/",
 			Why:   "The long-lived token is needed in one place. Sent everywhere, it is in every log and every crash report.",
-			Ref:   "RFC 6265 §4.1.2.4 (Path) and §5.1.4 (path-match)",
+			Ref:   "RFC 10025 §4.1.2.4 (Path) and §5.1.4 (path-match)",
 			Takes: afterHalf,
 			Check: func(t require.TestingT, s *subject.Session) {
 				everySetting(t, s, func(a *subject.Answer, kind string, c *http.Cookie) {
@@ -275,7 +275,7 @@ func cookies() []grade.Step {
 			ID: "cookies-do-not-outlive-their-tokens", Task: 1, Needs: []string{"login-sets-the-cookies"},
 			Title: "A cookie with Max-Age or Expires ends with its token; without either it is as good",
 			Why:   "A year of Max-Age around a token of a day leaves a dead token on a computer that is sold in the meantime, and says wrongly when people are logged out.",
-			Ref:   "RFC 6265 §4.1.2.1 and §4.1.2.2 (Expires, Max-Age), OWASP Session Management Cheat Sheet (Expires and Max-Age)",
+			Ref:   "RFC 10025 §4.1.2.1 (Expires) and §4.1.2.2 (Max-Age), OWASP Session Management Cheat Sheet (Expire and Max-Age Attributes)",
 			Takes: afterHalf,
 			Check: func(t require.TestingT, s *subject.Session) {
 				everySetting(t, s, func(a *subject.Answer, kind string, c *http.Cookie) {
@@ -297,7 +297,7 @@ func cookies() []grade.Step {
 			ID: "csrf-cookie-is-readable", Task: 1, Needs: []string{"login-sets-the-cookies"},
 			Title: "csrf_token can be read by the page's script, and is no token that opens anything; a server that looks at the origin instead needs none",
 			Why:   "The page has to repeat it. What it repeats must not be what HttpOnly has hidden.",
-			Ref:   "OWASP CSRF Prevention Cheat Sheet (double-submit cookie, custom request headers)",
+			Ref:   "OWASP CSRF Prevention Cheat Sheet (Employing Custom Request Headers for AJAX/API)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				b := s.Browser()
 				a := b.LogIn(t, s.Cosmo())
@@ -341,7 +341,7 @@ func cookies() []grade.Step {
 			ID: "cookie-answers-are-not-cacheable", Task: 1, Needs: []string{"login-sets-the-cookies"},
 			Title: "An answer that sets a token has Cache-Control: no-store",
 			Why:   "A cache keeps the headers of an answer as well as its body, and hands out Set-Cookie to the next who asks.",
-			Ref:   "RFC 6749 §5.1 (Cache-Control: no-store), RFC 6265 §3 (caches and Set-Cookie)",
+			Ref:   "RFC 6749 §5.1 (Cache-Control: no-store), RFC 10025 §3 (overview: caches and Set-Cookie)",
 			Takes: afterHalf,
 			Check: func(t require.TestingT, s *subject.Session) {
 				everySetting(t, s, func(a *subject.Answer, kind string, _ *http.Cookie) {
@@ -355,7 +355,7 @@ func cookies() []grade.Step {
 			ID: "cookie-opens-the-doors", Task: 2, Needs: []string{"login-sets-the-cookies"},
 			Title: "With the cookie /profile and /dashboard open to its user; without it: 401",
 			Why:   "The browser sends the cookie by itself. No script has to hold the token, and none can lose it.",
-			Ref:   "RFC 6265 §5.4 (the Cookie header)",
+			Ref:   "RFC 10025 §4.2 (Cookie)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				first, second := loggedIn(t, s, s.Cosmo()), loggedIn(t, s, s.NewUser(t))
 				for _, b := range []*subject.Browser{first, second, first} {
@@ -369,7 +369,7 @@ func cookies() []grade.Step {
 			ID: "bad-access-cookie-is-refused", Task: 2, Needs: []string{"cookie-opens-the-doors"},
 			Title: "A token in the cookie is checked like any other: forged, foreign, expired or a refresh token, it is refused",
 			Why:   "A cookie is what somebody sends. Anyone can write one.",
-			Ref:   "RFC 8725 §3.1 to §3.11, RFC 6265 §8.6 (weak integrity)",
+			Ref:   "RFC 8725 §3.1 (algorithm verification), §3.9 (audience) and §3.11 (explicit typing), RFC 10025 §8.6 (weak integrity)",
 			Takes: func(c lessons.Settings) time.Duration { return max(pastAccess(c), asShortAsAccess(c)) },
 			Check: func(t require.TestingT, s *subject.Session) {
 				b := loggedIn(t, s, s.Cosmo())
@@ -403,7 +403,7 @@ func cookies() []grade.Step {
 			ID: "refresh-rotates-the-cookies", Task: 2, Needs: []string{"cookie-opens-the-doors", "csrf-cookie-is-readable"},
 			Title: "POST /refresh takes the refresh_token cookie and sets two new ones, time and again",
 			Why:   "The rules of lesson 06 hold, whatever the tokens travel in.",
-			Ref:   "RFC 9700 §4.14.2 (refresh token rotation)",
+			Ref:   "RFC 9700 §4.14.2 (recommendations: refresh token rotation)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				for _, u := range []subject.User{s.Cosmo(), s.NewUser(t)} {
 					b := loggedIn(t, s, u)
@@ -421,7 +421,7 @@ func cookies() []grade.Step {
 			ID: "bad-refresh-cookie-is-refused", Task: 2, Needs: []string{"refresh-rotates-the-cookies"},
 			Title: "/refresh refuses an access token, a changed refresh token, and none",
 			Why:   "An access token that refreshes itself never dies.",
-			Ref:   "RFC 8725 §3.11 (explicit typing), RFC 6749 §10.4",
+			Ref:   "RFC 8725 §3.11 (explicit typing), RFC 6749 §10.4 (refresh tokens)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				b := loggedIn(t, s, s.Cosmo())
 				access, _ := b.Cookie(subject.AccessCookie)
@@ -441,7 +441,7 @@ func cookies() []grade.Step {
 			ID: "replayed-refresh-cookie-ends-the-session", Task: 2, Needs: []string{"refresh-rotates-the-cookies"},
 			Title: "A refresh_token cookie that is used twice ends its session, and no other",
 			Why:   "A copied cookie file is used when its owner has gone on already. Then both are put out.",
-			Ref:   "RFC 9700 §4.14.2 (revoke the active refresh token as well)",
+			Ref:   "RFC 9700 §4.14.2 (recommendations: revoke the active refresh token)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				b, other := loggedIn(t, s, s.Cosmo()), loggedIn(t, s, s.Cosmo())
 				old, _ := b.Cookie(subject.RefreshCookie)
@@ -456,7 +456,7 @@ func cookies() []grade.Step {
 			ID: "lost-refresh-leaves-the-cookies", Task: 2, Needs: []string{"refresh-rotates-the-cookies"},
 			Title: "A refresh that is refused does not touch the cookies",
 			Why:   "Two tabs wake up and refresh at once. One loses, and if its answer clears the cookies and comes last, the winner's new ones are gone.",
-			Ref:   "RFC 6265 §5.3 (a cookie of the same name, domain and path is replaced)",
+			Ref:   "RFC 10025 §5.7 (storage model: a cookie of the same name, domain and path is replaced)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				b := loggedIn(t, s, s.Cosmo())
 				var tabs []probe.Request
@@ -486,7 +486,7 @@ func cookies() []grade.Step {
 			ID: "password-wants-a-fresh-cookie", Task: 2, Needs: []string{"refresh-rotates-the-cookies"},
 			Title: "/password wants a fresh token in the cookie; POST /reauth with the password sets one",
 			Why:   "The rules of lesson 07 hold as well: a refreshed cookie is not fresh.",
-			Ref:   "RFC 9470 §3 (step-up authentication challenge), OWASP ASVS 5.0 §7.5.1",
+			Ref:   "RFC 9470 §3 (authentication requirements challenge), OWASP ASVS 5.0 §7.5.1 (full re-authentication)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				u := somebody(t, s)
 				b, other := loggedIn(t, s, u), loggedIn(t, s, u)
@@ -514,7 +514,7 @@ func cookies() []grade.Step {
 			ID: "cookie-is-renewed-after-half-life", Task: 2, Needs: []string{"cookie-opens-the-doors", "csrf-cookie-is-readable"},
 			Title: "Past half of the token's life an answer sets a new access_token, before that none",
 			Why:   "The browser takes the new one by itself: what lesson 08 needed a header and a client for.",
-			Ref:   "RFC 6265 §5.3 (a cookie of the same name, domain and path is replaced), OWASP ASVS 5.0 §7.3.1",
+			Ref:   "RFC 10025 §5.7 (storage model: a cookie of the same name, domain and path is replaced), OWASP ASVS 5.0 §7.3.1 (inactivity timeout)",
 			Takes: func(c lessons.Settings) time.Duration { return 3*afterHalf(c) + beforeHalf(c) },
 			Check: func(t require.TestingT, s *subject.Session) {
 				b := loggedIn(t, s, s.Cosmo())
@@ -528,16 +528,17 @@ func cookies() []grade.Step {
 				young()
 				s.Advance(t, afterHalf(s.Settings)-beforeHalf(s.Settings))
 				for i := range 3 {
+					a := b.Post(t, "/password", passwordChange(b.User.Password, newPassword(b.User))).RefusedSaying(t, "Fresh token required", "a login of long ago changes the password")
+					untouched(t, a, "a request that was refused renews its token", true)
 					old, _ := b.Cookie(subject.AccessCookie)
-					a := b.Get(t, doors[i%2]).Is(t, http.StatusOK, "a good access_token cookie does not open "+doors[i%2])
+					a = b.Get(t, doors[i%2]).Is(t, http.StatusOK, "a good access_token cookie does not open "+doors[i%2])
 					c := subject.Sets(a, subject.AccessCookie)
 					if c == nil || c.Value == old.Value {
 						cookieFault(t, a, "a token that is past half of its life is not renewed", "Set-Cookie: access_token=…")
 					}
 					wantLife(t, s, s.Decode(t, forged(c.Value, "")), s.Settings.AccessTTL, "the renewed token does not live AccessTTL from now")
 					young()
-					a = b.Post(t, "/password", passwordChange(b.User.Password, newPassword(b.User))).RefusedSaying(t, "Fresh token required", "a renewed token changes the password")
-					untouched(t, a, "a request that was refused renews its token", true)
+					b.Post(t, "/password", passwordChange(b.User.Password, newPassword(b.User))).RefusedSaying(t, "Fresh token required", "a renewed token changes the password")
 					if i < 2 {
 						s.Advance(t, afterHalf(s.Settings))
 					}
@@ -590,7 +591,7 @@ func cookies() []grade.Step {
 			ID: "own-page-may-write", Task: 3, Needs: []string{"password-wants-a-fresh-cookie"},
 			Title: "What a page of this server asks for, with the token of the csrf_token cookie in X-CSRF-Token, is done",
 			Why:   "A lock for which nobody has the key keeps the owner out, too.",
-			Ref:   "OWASP CSRF Prevention Cheat Sheet (synchronizer token pattern)",
+			Ref:   "OWASP CSRF Prevention Cheat Sheet (Synchronizer Token Pattern)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				for _, refreshed := range []bool{false, true} {
 					u := somebody(t, s)
@@ -614,7 +615,7 @@ func cookies() []grade.Step {
 			ID: "csrf-token-is-wanted", Task: 3, Needs: []string{"own-page-may-write"},
 			Title: "Without X-CSRF-Token, or with an empty one, whatever changes something is answered 403",
 			Why:   "The browser adds the cookies to what any page sends. A form on another page logs people out, or changes what they have.",
-			Ref:   "OWASP CSRF Prevention Cheat Sheet, CWE-352",
+			Ref:   "RFC 6750 §5.3 (summary of recommendations: tokens in cookies and CSRF), OWASP CSRF Prevention Cheat Sheet (Token-Based Mitigation)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				b := loggedIn(t, s, s.Cosmo())
 				without := subject.WithoutCookie(subject.CSRFCookie)
@@ -625,9 +626,9 @@ func cookies() []grade.Step {
 		},
 		{
 			ID: "csrf-cookie-alone-is-not-enough", Task: 3, Needs: []string{"csrf-token-is-wanted"},
-			Title: "The csrf_token cookie, in the query or the Cookie header alone, counts for nothing",
+			Title: "The csrf_token cookie alone, without the header, counts for nothing",
 			Why:   "The browser adds that cookie like the others. It proves what they prove.",
-			Ref:   "OWASP CSRF Prevention Cheat Sheet (tokens must not be transmitted by cookies)",
+			Ref:   "OWASP CSRF Prevention Cheat Sheet (Naive Double-Submit Cookie Pattern: cookie validation is insecure)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				b := loggedIn(t, s, s.Cosmo())
 				attacked(t, s, b, "%s takes the CSRF token from the cookie", nil, subject.CrossSite)
@@ -638,7 +639,7 @@ func cookies() []grade.Step {
 			ID: "planted-csrf-token-is-refused", Task: 3, Needs: []string{"csrf-token-is-wanted"},
 			Title: "A value that somebody has planted in the cookie and repeats in the header is answered 403",
 			Why:   "A host below this one can set cookies for it. If cookie and header need only agree, the attacker brings both.",
-			Ref:   "OWASP CSRF Prevention Cheat Sheet (naive double-submit cookie: discouraged), RFC 6265 §8.6 (weak integrity)",
+			Ref:   "OWASP CSRF Prevention Cheat Sheet (Naive Double-Submit Cookie Pattern: discouraged), RFC 10025 §8.6 (weak integrity)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				b := loggedIn(t, s, s.Cosmo())
 				for _, value := range []string{"planted", rand.Text(), strings.Repeat("0", 64)} {
@@ -652,7 +653,7 @@ func cookies() []grade.Step {
 			ID: "csrf-token-of-another-session-is-refused", Task: 3, Needs: []string{"csrf-token-is-wanted"},
 			Title: "The CSRF token of another session is answered 403, in the header alone or planted in the cookie as well",
 			Why:   "An attacker has an account, too, and with it a CSRF token that the server itself has issued.",
-			Ref:   "OWASP CSRF Prevention Cheat Sheet (signed double-submit cookie: bound to the session)",
+			Ref:   "OWASP CSRF Prevention Cheat Sheet (Signed Double-Submit Cookie: tied to the session)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				b := loggedIn(t, s, s.Cosmo())
 				for _, other := range []*subject.Browser{loggedIn(t, s, s.NewUser(t)), loggedIn(t, s, s.Cosmo())} {
@@ -670,7 +671,7 @@ func cookies() []grade.Step {
 			ID: "csrf-token-changes-at-login", Task: 3, Needs: []string{"csrf-token-is-wanted"},
 			Title: "A new login has a new CSRF token, and the old one is answered 403",
 			Why:   "A value that was there before the login may be one that somebody has put there, and one that stays for ever is found in the end.",
-			Ref:   "OWASP CSRF Prevention Cheat Sheet (tokens per session), OWASP ASVS 5.0 §7.2.4",
+			Ref:   "OWASP CSRF Prevention Cheat Sheet (Synchronizer Token Pattern: unique per session), OWASP ASVS 5.0 §7.2.4 (a new session token at each authentication)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				b := loggedIn(t, s, s.Cosmo())
 				old, had := b.CSRFToken()
@@ -690,7 +691,7 @@ func cookies() []grade.Step {
 			ID: "gets-change-nothing", Task: 3, Needs: []string{"own-page-may-write"},
 			Title: "GET and HEAD change nothing, at any of these routes",
 			Why:   "SameSite=Lax sends the cookies with a link, and an image needs no CSRF token. <img src=\"/logout\"> logs out whoever reads the forum.",
-			Ref:   "RFC 9110 §9.2.1 (safe methods)",
+			Ref:   "RFC 9110 §9.2.1 (safe methods), OWASP ASVS 5.0 §3.5.3 (no safe methods for sensitive functionality)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				b := loggedIn(t, s, s.Cosmo())
 				stepUp(t, b)
@@ -712,7 +713,7 @@ func cookies() []grade.Step {
 			ID: "authorization-header-is-no-csrf-token", Task: 3, Needs: []string{"csrf-token-is-wanted"},
 			Title: "An Authorization header with nothing good in it does not stand for the CSRF token",
 			Why:   "A server that takes bearer tokens, too, asks those for no CSRF token. If any header will do and the cookie still says who it is, nobody needs one.",
-			Ref:   "OWASP CSRF Prevention Cheat Sheet, CWE-352",
+			Ref:   "OWASP CSRF Prevention Cheat Sheet (Token-Based Mitigation), CWE-352 (cross-site request forgery)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				b := loggedIn(t, s, s.Cosmo())
 				for _, header := range []string{"Bearer x", "Bearer", "Basic eDp4", "x"} {
@@ -725,7 +726,7 @@ func cookies() []grade.Step {
 			ID: "other-origins-may-not-read", Task: 3, Needs: []string{"cookie-opens-the-doors"},
 			Title: "No answer lets a page of another origin read with cookies",
 			Why:   "Access-Control-Allow-Origin that repeats whatever Origin says, with Allow-Credentials, opens every session to every page.",
-			Ref:   "Fetch Standard, CORS protocol and credentials; OWASP HTML5 Security Cheat Sheet (CORS)",
+			Ref:   "Fetch Standard, CORS protocol and credentials; OWASP HTML5 Security Cheat Sheet (Cross Origin Resource Sharing)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				b := loggedIn(t, s, s.Cosmo())
 				opensTo(t, b)
@@ -775,7 +776,7 @@ func cookies() []grade.Step {
 			ID: "logout-clears-the-cookies", Task: 4, Needs: []string{"own-page-may-write"},
 			Title: "/logout and /logout-all clear every cookie that the login has set, so that a browser loses it",
 			Why:   "A cookie is cleared by setting it once more: with the same name, path and domain. With another path the browser keeps the old one, and says nothing.",
-			Ref:   "RFC 6265 §3.1 and §5.3 (name, domain and path), OWASP ASVS 5.0 §14.3.1",
+			Ref:   "RFC 10025 §3.1 (examples: removing a cookie) and §5.7 (storage model), OWASP ASVS 5.0 §14.3.1 (client storage is cleared)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				for _, path := range []string{"/logout", "/logout-all"} {
 					b := loggedIn(t, s, s.Cosmo())

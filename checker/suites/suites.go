@@ -4,8 +4,11 @@
 package suites
 
 import (
+	"slices"
+
 	"jwtworkshop/checker/grade"
 	"jwtworkshop/checker/subject"
+	"jwtworkshop/checker/upstream"
 	"jwtworkshop/lessons"
 )
 
@@ -14,7 +17,8 @@ type chapter struct {
 	lesson string
 	steps  []grade.Step
 	drops  []string                 // steps of earlier lessons that no longer hold
-	alone  bool                     // asks nothing that earlier lessons asked
+	alone  bool                     // asks nothing that earlier lessons asked, but for what it keeps
+	keeps  []string                 // lessons whose steps still hold where it stands alone
 	beside func() subject.Companion // a server of the grader's own that the lesson's server talks to
 }
 
@@ -31,7 +35,11 @@ func chapters() []chapter {
 		// Here both tokens live 24 hours: there is no time between their two ends.
 		{lesson: "08-sliding", steps: sliding()},
 		// Tokens travel otherwise: it asks the gravest questions again by itself.
-		{lesson: "09-cookies", steps: cookies(), alone: true},
+		{lesson: "09-cookies", steps: cookies(), alone: true, keeps: []string{"01-login"}, drops: []string{canLogin}},
+		// It talks to an API of ours.
+		{lesson: "10-client", steps: client(), alone: true, beside: func() subject.Companion { return upstream.NewAPI() }},
+		{lesson: "12-keys", steps: signingKeys(), drops: forgedWithTheSecret},
+		{lesson: "13-database", steps: database()},
 	}
 }
 
@@ -40,8 +48,11 @@ func chapters() []chapter {
 func For(l lessons.Lesson) grade.Suite {
 	suite := grade.Suite{Lesson: l}
 	c := chapterOf(l)
-	if base, err := lessons.Find(l.Base); err == nil && !c.alone {
+	if base, err := lessons.Find(l.Base); err == nil {
 		suite.Steps = without(For(base).Steps, c.drops)
+		if c.alone {
+			suite.Steps = slices.DeleteFunc(suite.Steps, func(s grade.Step) bool { return !slices.Contains(c.keeps, s.Lesson) })
+		}
 		for i := range suite.Steps {
 			suite.Steps[i].Given = true
 		}

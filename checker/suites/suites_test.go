@@ -26,6 +26,7 @@ func TestSuitesAreWellFormed(t *testing.T) {
 			assert.NotEmpty(t, s.Title, s.ID)
 			assert.NotEmpty(t, s.Why, s.ID)
 			assert.NotEmpty(t, s.Ref, s.ID)
+			assert.NotRegexp(t, `§[0-9.]+([,;]|$)`, s.Ref, "%s: a section is named in words, too", s.ID)
 			assert.Positive(t, s.Task, s.ID)
 			assert.NotNil(t, s.Check, s.ID)
 		}

@@ -7,13 +7,25 @@ import (
 	"jwtworkshop/checker/grade"
 	"jwtworkshop/checker/subject"
 	"jwtworkshop/lessons"
+	"jwtworkshop/mockdb"
 )
 
 // Test runs the steps of a lesson against newServer in this process, each as a
 // subtest of its own name: the front end for go test and for a debugger.
-// Run with -timeout 0, as debuggers do, a step may take as long as it likes.
-func Test(t *testing.T, lesson string, newServer lessons.New) {
+// Run with -timeout 0, as debuggers do, a step may take as long as it likes. A
+// lesson with a real database says how it is opened.
+func Test(t *testing.T, lesson string, newServer lessons.New, database ...mockdb.OpenSQL) {
 	t.Helper()
+	var open mockdb.OpenSQL
+	if len(database) > 0 {
+		open = database[0]
+	}
+	if served, err := lessons.ServeGrader(newServer, open); served || err != nil {
+		if err != nil {
+			t.Fatal(err)
+		}
+		return // this process was the second server of a step
+	}
 	l, err := lessons.Find(lesson)
 	if err != nil {
 		t.Fatal(err)
@@ -23,7 +35,7 @@ func Test(t *testing.T, lesson string, newServer lessons.New) {
 		o.Deadline = -1
 	}
 	suite := For(l)
-	sub := subject.InProcess(newServer)
+	sub := subject.InProcess(newServer, open, "-test.run=^"+t.Name()+"$")
 	defer sub.Close()
 	runner := grade.NewRunner(suite, sub, o)
 	for _, step := range suite.Steps {

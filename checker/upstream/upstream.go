@@ -5,8 +5,11 @@ package upstream
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"io"
+	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -22,7 +25,8 @@ type Call struct {
 	Host   string // the host that the client meant
 	Header http.Header
 	Body   []byte
-	Status int // what it was answered; 0 is nothing (yet, or ever)
+	Status int  // what it was answered; 0 is nothing (yet, or ever)
+	Gone   bool // the client gave up while it was held
 }
 
 // Bearer is the token of its Authorization header, "" if there is none.
@@ -41,15 +45,20 @@ type Fault struct {
 	Header http.Header
 	Body   string
 	Cut    bool            // the connection is cut and nothing answered
-	After  bool            // the request is carried out first, and then answered so
-	Hold   <-chan struct{} // it waits until this is closed, or the client gives up
+	After  bool            // the request is carried out first; without Status and Cut its answer is the right one
+	Hold   <-chan struct{} // the answer waits until this is closed, or the client gives up
 }
 
-// maxBody bounds what is read of a request, in bytes.
-const maxBody = 4 << 20
+const (
+	maxBody  = 4 << 20 // what is read of a request, in bytes
+	maxCalls = 1000    // further ones are cut: a client that goes round in a circle is to end
+)
 
 // A recorder listens, writes down what arrives, and puts faults in between.
 type recorder struct {
+	// Watch, if it is set before Open, is told of every call that was answered.
+	Watch func(Call)
+
 	listener net.Listener
 	http     *http.Server
 
@@ -60,12 +69,10 @@ type recorder struct {
 	always  map[string]Fault   // by path: what all further ones get
 }
 
-// open serves handler at addr, or at a free port of the loopback if it is "", and
-// returns the base URL.
-func (r *recorder) open(addr string, handler http.Handler) (string, error) {
-	if addr == "" {
-		addr = "127.0.0.1:0"
-	}
+// open serves handler at the fixed address, or at a free port of the loopback if it
+// is "", and returns the base URL.
+func (r *recorder) open(fixed string, handler http.Handler) (string, error) {
+	addr := cmp.Or(fixed, "127.0.0.1:0")
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return "", err
@@ -73,7 +80,10 @@ func (r *recorder) open(addr string, handler http.Handler) (string, error) {
 	r.listener = l
 	r.changed = sync.NewCond(&r.mu)
 	r.next, r.always = map[string][]Fault{}, map[string]Fault{}
-	r.http = &http.Server{Handler: r.record(handler)}
+	r.http = &http.Server{Handler: r.record(handler), ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
+	// At an address that the next one will have again, no client may keep a
+	// connection to this one.
+	r.http.SetKeepAlivesEnabled(fixed == "")
 	go r.http.Serve(l)
 	return "http://" + l.Addr().String(), nil
 }
@@ -82,6 +92,7 @@ func (r *recorder) open(addr string, handler http.Handler) (string, error) {
 func (r *recorder) Close() {
 	if r.http != nil {
 		r.http.Close()
+		r.listener.Close() // Serve may not have begun, and then it would be later
 	}
 }
 
@@ -121,6 +132,12 @@ func (r *recorder) those(paths []string) []Call {
 // Await waits until so many requests for the path have arrived, and tells whether
 // they did before ctx ended.
 func (r *recorder) Await(ctx context.Context, path string, n int) bool {
+	return r.Until(ctx, path, func(calls []Call) bool { return len(calls) >= n })
+}
+
+// Until waits until what is known of the requests for the path is as wanted, and
+// tells whether it was before ctx ended.
+func (r *recorder) Until(ctx context.Context, path string, wanted func([]Call) bool) bool {
 	defer context.AfterFunc(ctx, func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -128,7 +145,7 @@ func (r *recorder) Await(ctx context.Context, path string, n int) bool {
 	})()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for len(r.those([]string{path})) < n {
+	for !wanted(r.those([]string{path})) {
 		if ctx.Err() != nil {
 			return false
 		}
@@ -154,58 +171,63 @@ func (r *recorder) record(next http.Handler) http.Handler {
 		r.mu.Lock()
 		r.calls = append(r.calls, call)
 		fault := r.fault(req.URL.Path)
+		if len(r.calls) > maxCalls {
+			fault = Fault{Cut: true}
+		}
 		r.changed.Broadcast()
 		r.mu.Unlock()
 
+		done := &kept{header: http.Header{}}
+		if fault.After {
+			next.ServeHTTP(done, req)
+		}
 		if fault.Hold != nil {
 			select {
 			case <-fault.Hold:
 			case <-req.Context().Done():
+				r.note(call, func() { call.Gone = true })
 			}
 		}
-		answer := &answerRecorder{ResponseWriter: w, status: http.StatusOK}
-		defer func() {
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			if !fault.Cut {
-				call.Status = answer.status
-			}
-			r.changed.Broadcast()
-		}()
-		if fault.After {
-			next.ServeHTTP(discarded{http.Header{}}, req)
-		}
-		switch {
-		case fault.Cut:
+		if fault.Cut {
 			panic(http.ErrAbortHandler)
-		case fault.Status != 0:
-			for name, values := range fault.Header {
-				w.Header()[name] = values
-			}
-			answer.WriteHeader(fault.Status)
-			io.WriteString(answer, fault.Body)
-		default:
-			next.ServeHTTP(answer, req)
 		}
+		if fault.Status != 0 {
+			done = &kept{header: fault.Header.Clone(), status: fault.Status}
+			done.body.WriteString(fault.Body)
+		} else if !fault.After {
+			next.ServeHTTP(done, req)
+		}
+		maps.Copy(w.Header(), done.header)
+		status := cmp.Or(done.status, http.StatusOK)
+		// Whoever reads the answer finds it in the record.
+		r.note(call, func() { call.Status = status })
+		w.WriteHeader(status)
+		w.Write(done.body.Bytes())
 	})
 }
 
-type answerRecorder struct {
-	http.ResponseWriter
+// note changes what is known of a call and tells those who wait for that.
+func (r *recorder) note(call *Call, change func()) {
+	r.mu.Lock()
+	change()
+	known := *call
+	r.changed.Broadcast()
+	r.mu.Unlock()
+	if r.Watch != nil && known.Status != 0 {
+		r.Watch(known)
+	}
+}
+
+// kept is an answer that has not been sent yet.
+type kept struct {
+	header http.Header
 	status int
+	body   bytes.Buffer
 }
 
-func (w *answerRecorder) WriteHeader(status int) {
-	w.status = status
-	w.ResponseWriter.WriteHeader(status)
-}
-
-// discarded is an answer that nobody gets.
-type discarded struct{ header http.Header }
-
-func (d discarded) Header() http.Header         { return d.header }
-func (d discarded) Write(p []byte) (int, error) { return len(p), nil }
-func (d discarded) WriteHeader(int)             {}
+func (k *kept) Header() http.Header         { return k.header }
+func (k *kept) Write(p []byte) (int, error) { return k.body.Write(p) }
+func (k *kept) WriteHeader(status int)      { k.status = cmp.Or(k.status, status) }
 
 // A clock says what time it is.
 type clock func() time.Time

@@ -48,6 +48,9 @@ func (w *Workbook) grade(ctx context.Context, l lessons.Lesson, solution bool, o
 		return v, err
 	} else {
 		sub := subject.Program(program, overlap)
+		if w.Database != "" {
+			sub = subject.OnDatabase(sub, w.Database)
+		}
 		defer sub.Close()
 		v = grade.Run(ctx, suites.For(l), sub, o)
 	}
@@ -80,11 +83,16 @@ func (w *Workbook) Build(ctx context.Context, l lessons.Lesson, solution bool) (
 	} else if hash, err = w.Hash(l); err != nil {
 		return "", "", err
 	}
-	if runtime.GOOS == "windows" {
-		name += ".exe"
-	}
-	if program, err = w.State("bin", name); err != nil {
+	if program, err = w.State("bin", name+Exe); err != nil {
 		return "", "", err
 	}
 	return program, hash, subject.Build(ctx, w.Root, Package(l, solution), program)
 }
+
+// Exe is how the name of a program ends on this system.
+var Exe = func() string {
+	if runtime.GOOS == "windows" {
+		return ".exe"
+	}
+	return ""
+}()

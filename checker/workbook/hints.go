@@ -19,9 +19,13 @@ func Hints(l lessons.Lesson) (map[string][]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("lesson %s has no hints: %w", l.ID, err)
 	}
+	return parseHints(string(text)), nil
+}
+
+func parseHints(text string) map[string][]string {
 	hints := map[string][]string{}
 	step := ""
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(text) {
 		line = strings.TrimRight(line, "\r\n")
 		switch heading, isHeading := strings.CutPrefix(line, "## "); {
 		case isHeading:
@@ -34,7 +38,7 @@ func Hints(l lessons.Lesson) (map[string][]string, error) {
 			hints[step][last] += " " + strings.TrimSpace(line)
 		}
 	}
-	return hints, nil
+	return hints
 }
 
 // NextHint returns the next hint for a step and notes that it was given: its

@@ -25,7 +25,8 @@ import (
 
 // A Workbook is one checkout of the workshop.
 type Workbook struct {
-	Root string // the folder that holds go.mod
+	Root     string // the folder that holds go.mod
+	Database string // the PostgreSQL on which lesson 13 is graded; "" is SQLite
 }
 
 // ErrNoWorkshop means that the folder lies in no checkout of the workshop.
@@ -152,6 +153,19 @@ type Mark struct {
 
 // Done tells whether the whole lesson passed.
 func (m Mark) Done() bool { return m.Total > 0 && m.Passed == m.Total }
+
+// String says how far a lesson is; of the zero Mark, that nobody knows.
+func (m Mark) String() string {
+	switch {
+	case m.Done():
+		return "✓  done"
+	case m.Total == 0:
+		return "·  not checked"
+	case m.First == "":
+		return "does not compile"
+	}
+	return fmt.Sprintf("%d of %d steps, next: %s", m.Passed, m.Total, m.First)
+}
 
 // notes is what .workshop/notes.json holds.
 type notes struct {

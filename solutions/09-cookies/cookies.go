@@ -19,7 +19,7 @@ const (
 )
 
 // newCookie returns a cookie of ours. All attributes are written here and nowhere
-// else: name, path and domain together say which cookie it is (RFC 6265 §5.3), so
+// else: name, path and domain together say which cookie it is (RFC 10025 §5.7), so
 // one that is cleared with another path than it was set with stays.
 func newCookie(name, value string) *http.Cookie {
 	cookie := &http.Cookie{
@@ -27,7 +27,7 @@ func newCookie(name, value string) *http.Cookie {
 		// No Domain: then it goes to this host only. With one it goes to every
 		// host below it, to the blog and to whoever has taken over the old shop.
 		Path:     "/",
-		Secure:   true,                 // TLS only. Browsers, and curl, make an exception for localhost
+		Secure:   true,                 // TLS only. Chrome, Firefox and curl make an exception for localhost
 		HttpOnly: name != csrfCookie,   // what a script cannot read, an injected one cannot send away
 		SameSite: http.SameSiteLaxMode, // not with other sites' forms. Hosts below our domain are no other site
 	}

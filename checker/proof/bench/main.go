@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"jwtworkshop/checker/grade"
+	"jwtworkshop/checker/live"
 	"jwtworkshop/checker/proof/scratch"
 	"jwtworkshop/checker/subject"
 	"jwtworkshop/checker/suites"
@@ -101,9 +102,10 @@ func (b *bencher) touch(l lessons.Lesson) error {
 	return os.WriteFile(path, fmt.Appendf(nil, "package main\n\nfunc edit%d() int { return %d }\n\nvar _ = edit%d()\n", b.edit, b.edit, b.edit), 0o644)
 }
 
+// A contender is a way to a verdict after an edit.
 type contender struct {
 	name    string
-	command []string
+	command []string // nil is a watcher that has been there before the edit
 	took    []time.Duration
 }
 
@@ -114,13 +116,11 @@ func (b *bencher) edits(l lessons.Lesson, title string) error {
 		{name: "go run ./checker check", command: []string{"go", "run", "./checker", "check", l.ID}},
 		{name: "go build", command: []string{"go", "build", "-o", os.DevNull, folder}},
 		{name: "go test", command: []string{"go", "test", folder}},
+		{name: "watch"},
 	}
 	for round := range b.runs + 1 { // the first warms up
 		for _, c := range contenders {
-			if err := b.touch(l); err != nil {
-				return err
-			}
-			took, err := b.time(nil, c.command[0], c.command[1:]...)
+			took, err := b.after(l, c)
 			if err != nil {
 				return err
 			}
@@ -135,8 +135,37 @@ func (b *bencher) edits(l lessons.Lesson, title string) error {
 		m := median(c.took)
 		fmt.Printf("  %-24s %6.2f s   %5.2f × go test   %5.2f × go build\n", c.name, m.Seconds(), float64(m)/float64(test), float64(m)/float64(build))
 	}
-	fmt.Println()
+	fmt.Printf("  %-24s %6.2f × make check\n\n", "watch", float64(median(contenders[4].took))/float64(median(contenders[0].took)))
 	return nil
+}
+
+// after times a contender from an edit to its verdict.
+func (b *bencher) after(l lessons.Lesson, c *contender) (time.Duration, error) {
+	if c.command != nil {
+		if err := b.touch(l); err != nil {
+			return 0, err
+		}
+		return b.time(nil, c.command[0], c.command[1:]...)
+	}
+	w := live.Watch(&workbook.Workbook{Root: b.dir}, l)
+	defer w.Close()
+	verdict := func(round int) error {
+		for s := range w.States() {
+			if s.Round == round && s.Phase == live.Graded {
+				return nil
+			}
+		}
+		return errors.New("the watcher has ended")
+	}
+	if err := verdict(1); err != nil {
+		return 0, err
+	}
+	start := time.Now()
+	if err := b.touch(l); err != nil {
+		return 0, err
+	}
+	err := verdict(2)
+	return time.Since(start), err
 }
 
 // suites times the suites alone: each by itself, as checking one lesson runs it,
