@@ -1,17 +1,17 @@
 package lessons
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -32,6 +32,8 @@ type Settings struct {
 	SessionTTL time.Duration
 	Upstream   string
 	KeyTTL     time.Duration
+	URL        string      // where the server is reached; "" is where it listens
+	Provider   Provider    // where people sign in (lesson 11)
 	Slow       bool        // the database and the clock take a moment to answer, as they do over a network
 	HashCost   mockdb.Cost // of the passwords of users who are added; zero is mockdb.Cheap
 	Database   string      // lesson 13: where it is; "" is a SQLite file of the server's own
@@ -43,7 +45,8 @@ func (s Settings) Config(db *mockdb.DB, now func() time.Time) Config {
 		DB: db, Now: now,
 		Secret: s.Secret, Issuer: s.Issuer, Audience: s.Audience,
 		AccessTTL: s.AccessTTL, RefreshTTL: s.RefreshTTL, FreshFor: s.FreshFor, SessionTTL: s.SessionTTL, KeyTTL: s.KeyTTL,
-		Upstream:   s.Upstream,
+		Upstream: s.Upstream,
+		URL:      s.URL, Provider: s.Provider,
 		CountVisit: func(string) {},
 		Log:        slog.New(slog.DiscardHandler),
 	}
@@ -53,13 +56,20 @@ func (s Settings) Config(db *mockdb.DB, now func() time.Time) Config {
 type Command struct {
 	Op       string // one of the Op constants
 	Settings Settings
-	Listen   string             // OpOpen: a folder for a unix socket; empty is loopback TCP
+	Listen   string             // OpOpen: "fd:4", a listening socket that the program was started with; empty is loopback TCP
+	Reach    []Reach            // OpOpen: what the server is to reach, where it has a network of its own
 	Join     bool               // OpOpen: the database is there, another server has it
 	By       time.Duration      // OpAdvance
 	East     time.Duration      // OpAdvance: by how much the clock's zone is ahead of UTC from now on
 	Username string             // OpAddUser, OpDeleteUser
 	Password string             // OpAddUser
 	Disturb  mockdb.Disturbance // OpDisturb
+}
+
+// Reach makes an address of a loopback that is the program's own lead out of it.
+type Reach struct {
+	Addr   string // "127.0.0.1:4711"
+	Socket string // the path of the unix socket that leads to whoever listens there
 }
 
 // What a [Command] can ask.
@@ -86,7 +96,7 @@ type Reply struct {
 	UserID  int    // OpAddUser
 	Hash    string // OpAddUser: the stored hash, which no answer may hold
 	Visits  int    // OpReport: dashboards shown
-	Logged  string // OpReport: what the server has logged, warnings and worse
+	Logged  string // OpReport: the end of what the server has written to its log
 	Panics  []Panic
 
 	Database string         // OpOpen: where the database is, for another server to join
@@ -109,6 +119,8 @@ type Bench struct {
 	OpenSQL mockdb.OpenSQL // nil where the lesson has no real database
 
 	pristine *mockdb.DB // what each server's database is a clone of
+	given    *os.File   // the listening socket that the program was started with, if it was asked for
+	ways     []net.Listener
 
 	mu     sync.Mutex
 	clock  time.Time
@@ -116,7 +128,7 @@ type Bench struct {
 	sql    mockdb.SQL // nil where there is none
 	http   *http.Server
 	visits int
-	logged bytes.Buffer
+	logged []byte
 	panics []Panic
 }
 
@@ -137,7 +149,7 @@ func (b *Bench) Do(c Command) Reply {
 	case OpReport:
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		return Reply{Visits: b.visits, Logged: b.logged.String(), Panics: b.panics}
+		return Reply{Visits: b.visits, Logged: string(b.logged), Panics: b.panics}
 	case OpClose:
 		b.stop()
 		return Reply{}
@@ -222,13 +234,16 @@ func (b *Bench) stop() {
 	if b.sql != nil {
 		b.sql.Close()
 	}
+	for _, way := range b.ways {
+		way.Close()
+	}
+	b.ways = nil
 }
 
 func (b *Bench) open(c Command) (r Reply) {
 	b.Close()
 	b.mu.Lock()
-	b.clock, b.visits, b.panics = c.Settings.Start.In(zone(c.East)), 0, nil
-	b.logged.Reset()
+	b.clock, b.visits, b.logged, b.panics = c.Settings.Start.In(zone(c.East)), 0, nil, nil
 	b.mu.Unlock()
 
 	if b.pristine == nil {
@@ -238,7 +253,10 @@ func (b *Bench) open(c Command) (r Reply) {
 	if c.Settings.HashCost != (mockdb.Cost{}) {
 		b.db.SetCost(c.Settings.HashCost)
 	}
-	l, err := listen(c.Listen)
+	if err := b.reach(c.Reach); err != nil {
+		return Reply{Error: err.Error()}
+	}
+	l, err := b.listen(c.Listen)
 	if err != nil {
 		return Reply{Error: err.Error()}
 	}
@@ -248,7 +266,9 @@ func (b *Bench) open(c Command) (r Reply) {
 		}
 	}()
 	cfg := c.Settings.Config(b.db, b.now)
-	cfg.URL = baseURL(l)
+	if cfg.URL == "" {
+		cfg.URL = baseURL(l)
+	}
 	if c.Settings.Slow {
 		b.db.AfterLook(aMoment)
 		cfg.Now = func() time.Time {
@@ -266,7 +286,7 @@ func (b *Bench) open(c Command) (r Reply) {
 	}
 	cfg.Log = slog.New(slog.NewMultiHandler(
 		slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}),
-		slog.NewTextHandler(b, &slog.HandlerOptions{Level: slog.LevelWarn}),
+		slog.NewTextHandler(logbook{b}, &slog.HandlerOptions{Level: slog.LevelDebug}),
 	))
 	cfg.CountVisit = func(string) {
 		b.mu.Lock()
@@ -297,17 +317,25 @@ func (b *Bench) open(c Command) (r Reply) {
 	return r
 }
 
-// Write keeps a line that the server has logged.
-func (b *Bench) Write(line []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.logged.Write(line)
-}
-
 func (b *Bench) now() time.Time {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.clock
+}
+
+// A logbook keeps the end of what a server logs.
+type logbook struct{ *Bench }
+
+const logbookBytes = 64 << 10
+
+func (b logbook) Write(line []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.logged = append(b.logged, line...)
+	if over := len(b.logged) - logbookBytes; over > 0 {
+		b.logged = b.logged[over:]
+	}
+	return len(line), nil
 }
 
 // aMoment is long enough for others to come in between: where looking and writing
@@ -335,15 +363,68 @@ func (b *Bench) watch(next http.Handler) http.Handler {
 	})
 }
 
-func listen(folder string) (net.Listener, error) {
-	if folder == "" {
+func (b *Bench) listen(where string) (net.Listener, error) {
+	if where == "" {
 		return net.Listen("tcp", "127.0.0.1:0")
 	}
-	f, err := os.MkdirTemp(folder, "s")
-	if err != nil {
-		return nil, err
+	if b.given == nil {
+		f, err := inherited(where)
+		if err != nil {
+			return nil, err
+		}
+		b.given = f
 	}
-	return net.Listen("unix", filepath.Join(f, "http"))
+	return net.FileListener(b.given) // a copy: closing it leaves the socket for the next server
+}
+
+// inherited is the file "fd:4" that the program was started with.
+func inherited(name string) (*os.File, error) {
+	number, err := strconv.ParseUint(strings.TrimPrefix(name, "fd:"), 10, 16)
+	if err != nil {
+		return nil, fmt.Errorf("%q names no file descriptor", name)
+	}
+	return os.NewFile(uintptr(number), name), nil
+}
+
+// reach listens where the server will look for others, and leads whoever calls
+// there to them. It returns an error where something listens there already.
+func (b *Bench) reach(places []Reach) error {
+	for _, place := range places {
+		l, err := net.Listen("tcp", place.Addr)
+		if err != nil {
+			return err
+		}
+		b.ways = append(b.ways, l)
+		go func() {
+			for {
+				inside, err := l.Accept()
+				if err != nil {
+					return
+				}
+				go lead(inside, place.Socket)
+			}
+		}()
+	}
+	return nil
+}
+
+// lead joins a connection to a unix socket until either side is done, so that each
+// sees the other hang up.
+func lead(inside net.Conn, socket string) {
+	defer inside.Close()
+	outside, err := net.Dial("unix", socket)
+	if err != nil {
+		return
+	}
+	defer outside.Close()
+	done := make(chan struct{}, 2)
+	join := func(to, from net.Conn) {
+		io.Copy(to, from)
+		done <- struct{}{}
+	}
+	go join(outside, inside)
+	go join(inside, outside)
+	<-done
 }
 
 // baseURL is the URL of the server that serves on the listener. Behind a unix
@@ -358,7 +439,7 @@ func baseURL(l net.Listener) string {
 // The environment of a lesson's program that a grader has started. A person's
 // run has neither; the program then serves on the real clock.
 const (
-	ControlEnv = "WORKSHOP_CONTROL" // where the grader listens: "tcp:127.0.0.1:4711" or "unix:/run/x"
+	ControlEnv = "WORKSHOP_CONTROL" // where the grader listens: "tcp:127.0.0.1:4711"; or "fd:3", a connection to it
 	TokenEnv   = "WORKSHOP_TOKEN"   // said once, first, to prove who is calling
 )
 
@@ -366,8 +447,7 @@ const (
 // One JSON value each way, in turn: the token first, then [Command] and [Reply].
 func serveControl(target, token string, newServer New, open mockdb.OpenSQL) error {
 	debug.SetGCPercent(400) // a short life and a small heap: collect seldom
-	network, addr, _ := strings.Cut(target, ":")
-	conn, err := net.Dial(network, addr)
+	conn, err := call(target)
 	if err != nil {
 		return err
 	}
@@ -387,4 +467,18 @@ func serveControl(target, token string, newServer New, open mockdb.OpenSQL) erro
 			return nil
 		}
 	}
+}
+
+// call returns the connection to the grader.
+func call(target string) (net.Conn, error) {
+	network, addr, _ := strings.Cut(target, ":")
+	if network != "fd" {
+		return net.Dial(network, addr)
+	}
+	f, err := inherited(target)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return net.FileConn(f)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -235,6 +236,18 @@ func TestAGradersServer(t *testing.T) {
 	hangUp()
 	_, err = net.Dial(again.Network, again.Addr)
 	assert.Error(t, err)
+}
+
+func TestAServerThatSaysWhyItDoesNotStart(t *testing.T) {
+	args := []string{"-addr", "127.0.0.1:0"}
+	says := func(Config) http.Handler { panic(errors.New("the tables cannot be made")) }
+	assert.EqualError(t, serve(t.Context(), All()[0], says, nil, args, io.Discard), "the tables cannot be made")
+	assert.Panics(t, func() {
+		serve(t.Context(), All()[0], func(Config) http.Handler { var m map[string]int; m["a"] = 1; return nil }, nil, args, io.Discard)
+	}, "a fault of the code keeps its trace")
+	refuses := func(mockdb.SQLOptions) (mockdb.SQL, error) { return nil, errors.New("no such database") }
+	assert.EqualError(t, serve(t.Context(), All()[0], echoed, refuses, append(args, "-db", "nowhere"), io.Discard), "no such database")
+	assert.Error(t, serve(t.Context(), All()[0], echoed, nil, append(args, "-db", "nowhere"), io.Discard), "lessons without a database have no such flag")
 }
 
 func TestServersThatDoNotOpen(t *testing.T) {

@@ -42,6 +42,9 @@ type Step struct {
 	// Set changes the settings of the step's server; nil leaves them.
 	Set func(*lessons.Settings)
 
+	// Before tells the companion how to behave while the server starts; nil is as ever.
+	Before func(subject.Companion)
+
 	// Check asks the server and ends through t where it breaks the rule.
 	Check func(t require.TestingT, s *subject.Session)
 }
@@ -347,7 +350,7 @@ func (r *Runner) try(ctx context.Context, step Step) Result {
 		defer cancel()
 	}
 	result := Result{Step: step}
-	session, err := Fresh(ctx, r.suite, r.subject, settings)
+	session, err := Fresh(ctx, r.suite, step, r.subject, settings)
 	if err != nil {
 		result.settle(err)
 		result.Took = time.Since(start)
@@ -396,15 +399,18 @@ func Attempt(s *subject.Session, check func(require.TestingT, *subject.Session))
 	return rec.failure, nil
 }
 
-// Fresh starts a server of the suite's lesson and what it is to have beside it. The
-// caller ends the session.
-func Fresh(ctx context.Context, suite Suite, sub subject.Subject, settings lessons.Settings) (*subject.Session, error) {
+// Fresh starts a server of the suite's lesson, for a step, and what it is to have
+// beside it. The caller ends the session.
+func Fresh(ctx context.Context, suite Suite, step Step, sub subject.Subject, settings lessons.Settings) (*subject.Session, error) {
 	if suite.Beside == nil {
 		return sub.Fresh(ctx, settings)
 	}
 	beside := suite.Beside()
 	if err := beside.Open(&settings); err != nil {
 		return nil, fmt.Errorf("a fault of the checker's own: %w", err)
+	}
+	if step.Before != nil {
+		step.Before(beside)
 	}
 	session, err := sub.Fresh(ctx, settings)
 	if err != nil {

@@ -47,14 +47,20 @@ type Exchange struct {
 // maxReply bounds what is read of an answer, in bytes.
 const maxReply = 4 << 20
 
+// maxReplies bounds what is read of all answers to a client together, in bytes: the
+// log keeps them.
+const maxReplies = 32 << 20
+
 // A Client sends requests to one server. It follows no redirect and keeps no
 // cookie: a step says all that is sent. Safe for concurrent use.
 type Client struct {
 	base string
+	ours bool // a server that we have started: it closes no connection but when it fails
 	http *http.Client
 
-	mu  sync.Mutex
-	log []*Exchange
+	mu   sync.Mutex
+	log  []*Exchange
+	read int // bytes of answers so far
 }
 
 // NewClient returns a client for the server at network and address (as
@@ -72,6 +78,7 @@ func NewClient(network, addr, base string) *Client {
 		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return d.DialContext(ctx, network, addr)
 		}
+		c.ours = true
 		c.base = "http://localhost:8080" // as a learner's own server would be called
 	} else {
 		// Servers drop idle connections, some after two seconds. A request that meets
@@ -138,6 +145,11 @@ func (c *Client) send(ctx context.Context, e *Exchange) error {
 	if err != nil {
 		return err
 	}
+	if body == nil && c.ours {
+		// Otherwise net/http sends a GET once more when the connection is cut, and a
+		// handler that panics the first time only would not be found out.
+		req.Body = io.NopCloser(strings.NewReader(""))
+	}
 	for name, values := range e.Request.Header {
 		req.Header[name] = values
 	}
@@ -145,7 +157,9 @@ func (c *Client) send(ctx context.Context, e *Exchange) error {
 		req.Header.Set("User-Agent", "jwt-workshop")
 	}
 	start := time.Now()
-	res, err := c.http.Do(req)
+	// Not by the client's own Do: that wants a Location that it understands, and a
+	// server's may be wrong.
+	res, err := c.http.Transport.RoundTrip(req)
 	if err != nil {
 		return err
 	}
@@ -156,6 +170,13 @@ func (c *Client) send(ctx context.Context, e *Exchange) error {
 	}
 	if len(reply) > maxReply {
 		return fmt.Errorf("the answer is longer than %d MiB", maxReply>>20)
+	}
+	c.mu.Lock()
+	c.read += len(reply)
+	total := c.read
+	c.mu.Unlock()
+	if total > maxReplies {
+		return fmt.Errorf("the answers are longer than %d MiB together", maxReplies>>20)
 	}
 	e.Took = time.Since(start)
 	e.Status, e.ReplyHeader, e.ReplyBody = res.StatusCode, res.Header, reply

@@ -153,29 +153,7 @@ type junitReason struct {
 func JUnit(w io.Writer, verdicts []grade.Verdict) error {
 	var doc junitSuites
 	for _, v := range verdicts {
-		s := junitSuite{Name: v.Lesson.ID, Time: seconds(v.Took)}
-		if v.Err != nil {
-			first, rest, _ := strings.Cut(v.Err.Error(), "\n")
-			s.Cases = append(s.Cases, junitCase{Name: "could be graded", Class: v.Lesson.ID, Time: "0", Error: reason(first, rest)})
-			s.Errors++
-		}
-		for _, r := range v.Results {
-			c := junitCase{Name: r.Step.ID, Class: v.Lesson.ID, Time: seconds(r.Took)}
-			switch r.Status {
-			case grade.Failed:
-				c.Failure = reason(r.Failure.Claim, r.Failure.Error()+"\nwhy   "+r.Step.Why)
-				s.Failures++
-			case grade.Error:
-				c.Error = reason(r.Reason, r.Detail)
-				s.Errors++
-			case grade.Skipped, grade.NotGraded:
-				c.Skipped = reason(word(r.Status)+": "+r.Reason, "")
-				s.Skipped++
-			}
-			s.Cases = append(s.Cases, c)
-		}
-		s.Tests = len(s.Cases)
-		doc.Suites = append(doc.Suites, s)
+		doc.Suites = append(doc.Suites, suiteOf(v.Lesson.ID, v))
 	}
 	if _, err := io.WriteString(w, xml.Header); err != nil {
 		return err
@@ -187,6 +165,38 @@ func JUnit(w io.Writer, verdicts []grade.Verdict) error {
 	}
 	_, err := io.WriteString(w, "\n")
 	return err
+}
+
+// WriteSuite writes one verdict as a test suite of that name, for documents that are
+// too long to be held in memory.
+func WriteSuite(e *xml.Encoder, name string, v grade.Verdict) error {
+	return e.EncodeElement(suiteOf(name, v), xml.StartElement{Name: xml.Name{Local: "testsuite"}})
+}
+
+func suiteOf(name string, v grade.Verdict) junitSuite {
+	s := junitSuite{Name: legal(name), Time: seconds(v.Took)}
+	if v.Err != nil {
+		first, rest, _ := strings.Cut(v.Err.Error(), "\n")
+		s.Cases = append(s.Cases, junitCase{Name: "could be graded", Class: s.Name, Time: "0", Error: reason(first, rest)})
+		s.Errors++
+	}
+	for _, r := range v.Results {
+		c := junitCase{Name: r.Step.ID, Class: s.Name, Time: seconds(r.Took)}
+		switch r.Status {
+		case grade.Failed:
+			c.Failure = reason(r.Failure.Claim, r.Failure.Error()+"\nwhy   "+r.Step.Why)
+			s.Failures++
+		case grade.Error:
+			c.Error = reason(r.Reason, r.Detail)
+			s.Errors++
+		case grade.Skipped, grade.NotGraded:
+			c.Skipped = reason(word(r.Status)+": "+r.Reason, "")
+			s.Skipped++
+		}
+		s.Cases = append(s.Cases, c)
+	}
+	s.Tests = len(s.Cases)
+	return s
 }
 
 func reason(message, text string) *junitReason {

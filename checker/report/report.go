@@ -162,7 +162,7 @@ func (c Card) failure(r grade.Result) {
 	c.field("why", r.Step.Why)
 	c.field("ref", r.Step.Ref)
 	if r.Printed != "" {
-		c.field("log", lastLines(r.Printed, 8))
+		c.field("log", LastLines(r.Printed, 8))
 	}
 }
 
@@ -179,7 +179,8 @@ func (c Card) next(v grade.Verdict, r grade.Result) {
 	c.field("next", fmt.Sprintf("%s · lessons/%s/README.md#task-%d", ask, r.Step.Lesson, r.Step.Task))
 }
 
-func lastLines(s string, n int) string {
+// LastLines is the last n lines of a text.
+func LastLines(s string, n int) string {
 	lines := strings.Split(strings.TrimRight(s, "\n"), "\n")
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }

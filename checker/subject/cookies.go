@@ -50,8 +50,11 @@ type Browser struct {
 // Browser returns a browser without a cookie.
 func (s *Session) Browser() *Browser { return &Browser{s: s, refused: map[string]string{}} }
 
-// origin is what a browser calls the server's own pages.
-func (s *Session) origin() string {
+// Origin is what a browser calls the server's own pages.
+func (s *Session) Origin() string {
+	if s.target == nil && s.Settings.URL != "" {
+		return s.Settings.URL
+	}
 	u, err := url.Parse(s.client.Base())
 	if err != nil {
 		panic(err) // a request to it would not have got so far
@@ -86,7 +89,7 @@ func (b *Browser) Request(method, path string, options ...Option) probe.Request 
 	b.mu.Unlock()
 	r.Header.Set("Sec-Fetch-Site", "same-origin")
 	if method != http.MethodGet && method != http.MethodHead {
-		r.Header.Set("Origin", b.s.origin())
+		r.Header.Set("Origin", b.s.Origin())
 		if token, readable := b.CSRFToken(); readable {
 			r.Header.Set(csrfHeader, token)
 		}
@@ -143,13 +146,6 @@ func (b *Browser) Cookie(kind string) (Cookie, bool) {
 	return Cookie{}, false
 }
 
-// Cookies are those that are kept, in no order.
-func (b *Browser) Cookies() []Cookie {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(b.kept), b.gone)
-}
-
 // CSRFToken is what a script of the server's own page reads in the cookie, and
 // false where there is none that it can read.
 func (b *Browser) CSRFToken() (string, bool) {
@@ -185,7 +181,7 @@ func (b *Browser) keep(a *Answer) {
 		case !c.Expires.IsZero():
 			kept.ends = c.Expires
 		}
-		if why := notKept(kept, b.s.origin()); why != "" {
+		if why := notKept(kept, b.s.Origin()); why != "" {
 			b.refused[kindOf(c.Name)] = ": " + why
 			continue
 		}

@@ -2,6 +2,7 @@ package subject
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -44,17 +45,22 @@ func (s *Session) Another(t require.TestingT) *Session {
 	}
 	settings := s.Settings
 	settings.Start, settings.Database = s.Now(), s.database
-	r, err := program.do(s.ctx, lessons.Command{Op: lessons.OpOpen, Settings: settings, Join: true})
+	command, err := program.command(settings)
+	if err != nil {
+		panic(err)
+	}
+	command.Op, command.Join = lessons.OpOpen, true
+	r, err := program.do(s.ctx, command)
 	if err != nil {
 		panic(err)
 	}
 	var ungradable *Ungradable
-	if errors.As(notOpen(r), &ungradable) {
+	if errors.As(notOpen(r, s.source), &ungradable) {
 		s.Fail(t, "a server does not start on a database that another one has begun", "a server like the first", ungradable.What+" "+ungradable.Detail)
 	}
 	other := &Session{
 		Settings: s.Settings,
-		ctx:      s.ctx, bench: program, output: program.output, stuckAt: program.stuckAt,
+		ctx:      s.ctx, bench: program, output: program.output, stuckAt: program.stuckAt, source: s.source,
 		group: s.group, database: s.database,
 		client: probe.NewClient(r.Network, r.Addr, "").Called("http://localhost:8081"),
 	}
@@ -89,12 +95,18 @@ func (s *Session) Lock(t require.TestingT) {
 	s.command("the lock of the database", lessons.Command{Op: lessons.OpLock})
 }
 
-// Tables are all that the server has stored, but for the table users.
+// Tables are all that the server has stored; of the table users, what it has added.
 func (s *Session) Tables(t require.TestingT) []mockdb.Table {
 	return s.command("a look into the database", lessons.Command{Op: lessons.OpTables}).Tables
 }
 
-// Logged is what the server has logged so far, warnings and worse.
-func (s *Session) Logged(t require.TestingT) string {
-	return s.command("the server's log", lessons.Command{Op: lessons.OpReport}).Logged
+// Warned is what the server has logged so far, warnings and worse.
+func (s *Session) Warned(t require.TestingT) string {
+	var lines strings.Builder
+	for line := range strings.Lines(s.Logged(t)) {
+		if strings.Contains(line, "level=WARN") || strings.Contains(line, "level=ERROR") {
+			lines.WriteString(line)
+		}
+	}
+	return lines.String()
 }

@@ -8,10 +8,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -27,8 +31,8 @@ const startTime = 10 * time.Second
 // A program is a lesson's program that runs beside the grader and does what it
 // says over a control connection (see lessons.Command).
 type program struct {
-	path string
-	args []string
+	seat   func() (*Seat, error)
+	source Source
 
 	mu    sync.Mutex // one command at a time
 	run   *run       // nil where none is running
@@ -37,8 +41,9 @@ type program struct {
 
 // A run is one process of the program.
 type run struct {
-	cmd    *exec.Cmd
+	*Seat
 	conn   net.Conn
+	quota  *io.LimitedReader // what may still be read of the control connection
 	in     *json.Decoder
 	out    *json.Encoder
 	output *tail
@@ -51,11 +56,51 @@ type run struct {
 // as sessions are to overlap. A process is started when it is needed, and again if
 // it dies or hangs.
 func Program(path string, overlap int) Subject {
+	return Seated(here(path), ownSource, overlap)
+}
+
+// here is the seat of a program that runs as this one does.
+func here(path string, args ...string) func() (*Seat, error) {
+	return func() (*Seat, error) {
+		cmd := exec.Command(path, args...)
+		cmd.Env = os.Environ()
+		return &Seat{Cmd: cmd}, nil
+	}
+}
+
+// Seated returns the subject that runs a program where seat puts it, as [Program]
+// does; source shows the lines that its traces name.
+func Seated(seat func() (*Seat, error), source Source, overlap int) Subject {
 	p := &pool{idle: make(chan *program, overlap)}
 	for range overlap {
-		p.idle <- &program{path: path}
+		p.idle <- &program{seat: seat, source: source}
 	}
 	return p
+}
+
+// A Seat is where a program is to run: the command, not started yet, and how it is
+// talked to. With nothing but the command, that is over TCP.
+type Seat struct {
+	Cmd *exec.Cmd // its ExtraFiles are closed on our side once it runs
+
+	// Control is our end of the control connection, where the program was given the
+	// other.
+	Control net.Conn
+
+	// Listen is what the program is told of where to listen (see lessons.Command);
+	// Network and Addr are where that is reached. What the program says itself is
+	// not asked then: it could send us anywhere.
+	Listen, Network, Addr string
+
+	// Reach leads the loopback addresses of companions to a program that has another
+	// loopback; nil where it has ours.
+	Reach func(addrs []string) ([]lessons.Reach, error)
+
+	// Dump makes the program print where it stands and end; nil sends SIGQUIT.
+	Dump func() error
+
+	// Close frees what belongs to the seat, once the program has ended.
+	Close func()
 }
 
 // A pool is programs that take turns. One process serves one session at a time,
@@ -111,8 +156,7 @@ func (p *program) end() {
 		return
 	}
 	p.run.conn.Close()
-	p.run.cmd.Process.Kill()
-	<-p.run.gone
+	p.run.kill()
 	// Who was killed has left its database behind. Only what is certainly one is removed.
 	folder := filepath.Dir(p.run.database)
 	if filepath.Dir(folder) == filepath.Clean(os.TempDir()) && strings.HasPrefix(filepath.Base(folder), mockdb.SQLFolder) {
@@ -130,7 +174,7 @@ func (p *program) ready(ctx context.Context) error {
 		p.end()
 	}
 	if p.run == nil {
-		r, err := start(ctx, p.path, p.args)
+		r, err := start(ctx, p.seat, p.source)
 		if err != nil {
 			return err
 		}
@@ -142,10 +186,29 @@ func (p *program) ready(ctx context.Context) error {
 func (p *program) twin(ctx context.Context) (*program, error) {
 	p.mu.Lock()
 	if p.other == nil {
-		p.other = &program{path: p.path, args: p.args}
+		p.other = &program{seat: p.seat, source: p.source}
 	}
 	p.mu.Unlock()
 	return p.other, p.other.ready(ctx)
+}
+
+// command is how a server is opened in the program that runs.
+func (p *program) command(s lessons.Settings) (lessons.Command, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c := lessons.Command{Settings: s}
+	if p.run == nil {
+		return c, nil
+	}
+	c.Listen = p.run.Listen
+	if p.run.Reach != nil {
+		ways, err := p.run.Reach(companions(s))
+		if err != nil {
+			return c, fmt.Errorf("a fault of the checker's own: %w", err)
+		}
+		c.Reach = ways
+	}
+	return c, nil
 }
 
 // Fresh opens a fresh server in the program that runs.
@@ -153,7 +216,11 @@ func (p *program) Fresh(ctx context.Context, s lessons.Settings) (*Session, erro
 	if err := p.ready(ctx); err != nil {
 		return nil, err
 	}
-	session, err := open(ctx, p, lessons.Command{Settings: s})
+	command, err := p.command(s)
+	if err != nil {
+		return nil, err
+	}
+	session, err := open(ctx, p, command, p.source)
 	if err != nil {
 		return nil, err
 	}
@@ -167,7 +234,7 @@ func (p *program) Fresh(ctx context.Context, s lessons.Settings) (*Session, erro
 func (p *program) stuckAt() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.run == nil || p.run.cmd.Process.Signal(syscall.SIGQUIT) != nil {
+	if p.run == nil || p.run.dump() != nil {
 		return ""
 	}
 	select {
@@ -178,7 +245,7 @@ func (p *program) stuckAt() string {
 	p.end()
 	for _, m := range learnersFrame.FindAllStringSubmatch(trace, -1) {
 		if m[2] != "main.go" { // there it waits for its grader
-			return "it stands at " + SourceLine(m[1], m[3])
+			return "it stands at " + sourceLine(m[1], m[3], p.source)
 		}
 	}
 	return ""
@@ -204,6 +271,7 @@ func (p *program) do(ctx context.Context, c lessons.Command) (lessons.Reply, err
 	var r lessons.Reply
 	err := p.run.out.Encode(c)
 	if err == nil {
+		p.run.quota.N = maxReply
 		err = p.run.in.Decode(&r)
 	}
 	if err == nil {
@@ -212,6 +280,9 @@ func (p *program) do(ctx context.Context, c lessons.Command) (lessons.Reply, err
 			if c.Join {
 				p.run.database = ""
 			}
+		}
+		if p.run.Network != "" {
+			r.Network, r.Addr = p.run.Network, p.run.Addr
 		}
 		return r, nil
 	}
@@ -224,7 +295,7 @@ func (p *program) do(ctx context.Context, c lessons.Command) (lessons.Reply, err
 	case <-p.run.gone:
 	case <-time.After(time.Second):
 	}
-	err = p.run.obituary()
+	err = p.run.obituary(p.source)
 	p.end()
 	return r, err
 }
@@ -238,23 +309,36 @@ func (r *run) ended() bool {
 	}
 }
 
+func (r *run) dump() error {
+	if r.Seat.Dump != nil {
+		return r.Seat.Dump()
+	}
+	return r.Cmd.Process.Signal(syscall.SIGQUIT)
+}
+
+// kill ends the process and waits until it has ended.
+func (r *run) kill() {
+	r.Cmd.Process.Kill()
+	<-r.gone
+}
+
 // obituary says how the process ended.
-func (r *run) obituary() error {
+func (r *run) obituary(source Source) error {
 	what := "your server's program closed its connection to the checker"
 	if r.ended() {
-		what = "your server's program ended: " + r.cmd.ProcessState.String()
+		what = "your server's program ended: " + r.Cmd.ProcessState.String()
 	}
-	return &Ungradable{What: what, Detail: lastWords(r.output.String())}
+	return &Ungradable{What: what, Detail: lastWords(r.output.String(), source)}
 }
 
 // lastWords is the end of what a program printed; of a panic's trace, the message
 // and the frame in the learner's code.
-func lastWords(output string) string {
+func lastWords(output string, source Source) string {
 	for _, sign := range []string{"panic: ", "fatal error: "} {
 		if i := strings.LastIndex(output, sign); i >= 0 {
 			first, _, _ := strings.Cut(output[i:], "\n")
 			if m := learnersFrame.FindStringSubmatch(output[i:]); m != nil {
-				return first + "\n" + SourceLine(m[1], m[3])
+				return first + "\n" + sourceLine(m[1], m[3], source)
 			}
 			return first
 		}
@@ -263,31 +347,68 @@ func lastWords(output string) string {
 	return strings.Join(lines[max(0, len(lines)-10):], "\n")
 }
 
-// start runs the program and waits until it has called back.
-func start(ctx context.Context, path string, args []string) (*run, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, &Ungradable{What: "no port to listen on: " + err.Error()}
+// loopback finds an address of this machine's own in a URL.
+var loopback = regexp.MustCompile(`^https?://((?:127\.0\.0\.1|localhost):\d+)`)
+
+// companions are the loopback addresses that a server with these settings is to
+// reach.
+func companions(s lessons.Settings) []string {
+	var addrs []string
+	for _, field := range reflect.ValueOf(s).Fields() {
+		if field.Kind() != reflect.String {
+			continue
+		}
+		if m := loopback.FindStringSubmatch(field.String()); m != nil && !slices.Contains(addrs, m[1]) {
+			addrs = append(addrs, m[1])
+		}
 	}
-	defer listener.Close()
+	return addrs
+}
+
+// start runs the program and waits until it has called back.
+func start(ctx context.Context, newSeat func() (*Seat, error), source Source) (*run, error) {
+	seat, err := newSeat()
+	if err != nil {
+		return nil, &Ungradable{What: "there is no place to run your server in: " + err.Error()}
+	}
+	r := &run{Seat: seat, output: &tail{}, gone: make(chan struct{})}
 	token := rand.Text()
-	r := &run{cmd: exec.Command(path, args...), output: &tail{}, gone: make(chan struct{})}
-	r.cmd.Env = append(os.Environ(), lessons.ControlEnv+"=tcp:"+listener.Addr().String(), lessons.TokenEnv+"="+token)
-	r.cmd.Stdout, r.cmd.Stderr = r.output, r.output
-	r.cmd.WaitDelay = time.Second
-	if err := r.cmd.Start(); err != nil {
+	ctx, cancel := context.WithTimeout(ctx, startTime)
+	defer cancel()
+	calls := func() (net.Conn, error) { return seat.Control, nil }
+	hangUp := func() {}
+	target := "fd:3"
+	if seat.Control == nil {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, &Ungradable{What: "no port to listen on: " + err.Error()}
+		}
+		defer listener.Close()
+		calls, hangUp = listener.Accept, func() { listener.Close() }
+		target = "tcp:" + listener.Addr().String()
+	} else {
+		hangUp = func() { seat.Control.SetDeadline(time.Unix(1, 0)) }
+	}
+	seat.Cmd.Env = append(seat.Cmd.Env, lessons.ControlEnv+"="+target, lessons.TokenEnv+"="+token)
+	seat.Cmd.Stdout, seat.Cmd.Stderr = r.output, r.output
+	seat.Cmd.WaitDelay = time.Second
+	err = seat.Cmd.Start()
+	for _, f := range seat.Cmd.ExtraFiles {
+		f.Close()
+	}
+	if err != nil {
+		r.close()
 		return nil, &Ungradable{What: "your server's program cannot be started: " + err.Error()}
 	}
 	go func() {
-		r.cmd.Wait()
+		seat.Cmd.Wait()
+		r.close()
 		close(r.gone)
-		listener.Close()
+		hangUp()
 	}()
-	ctx, cancel := context.WithTimeout(ctx, startTime)
-	defer cancel()
-	defer context.AfterFunc(ctx, func() { listener.Close() })()
+	defer context.AfterFunc(ctx, hangUp)()
 	for {
-		conn, err := listener.Accept()
+		conn, err := calls()
 		if err != nil {
 			break
 		}
@@ -295,22 +416,41 @@ func start(ctx context.Context, path string, args []string) (*run, error) {
 			return r, nil
 		}
 		conn.Close()
+		if seat.Control != nil {
+			break
+		}
 	}
-	if ctx.Err() == nil && r.ended() {
-		return nil, &Ungradable{What: "your server's program ended before it served: " + r.cmd.ProcessState.String(), Detail: lastWords(r.output.String())}
+	late := ctx.Err()
+	if late == nil && seat.Control != nil { // it hung up, so it is about to end
+		select {
+		case <-r.gone:
+		case <-ctx.Done():
+		}
 	}
-	r.cmd.Process.Kill()
-	<-r.gone
+	if late == nil && r.ended() {
+		return nil, &Ungradable{What: "your server's program ended before it served: " + r.Cmd.ProcessState.String(), Detail: lastWords(r.output.String(), source)}
+	}
+	r.kill()
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return nil, &Ungradable{What: "your server's program does not start: main does not reach lessons.Serve", Detail: lastWords(r.output.String())}
+		return nil, &Ungradable{What: "your server's program does not start: main does not reach lessons.Serve", Detail: lastWords(r.output.String(), source)}
 	}
 	return nil, ctx.Err()
 }
 
+func (r *run) close() {
+	if r.Seat.Close != nil {
+		r.Seat.Close()
+	}
+}
+
+// maxReply bounds what one reply of a program may be, in bytes.
+const maxReply = 4 << 20
+
 // greet takes the connection if the first thing that it says is the token.
 func (r *run) greet(conn net.Conn, token string) bool {
 	conn.SetDeadline(time.Now().Add(startTime))
-	in := json.NewDecoder(conn)
+	r.quota = &io.LimitedReader{R: conn, N: maxReply}
+	in := json.NewDecoder(r.quota)
 	var said string
 	if err := in.Decode(&said); err != nil || subtle.ConstantTimeCompare([]byte(said), []byte(token)) != 1 {
 		return false
@@ -375,18 +515,9 @@ func Build(ctx context.Context, root, pkg, out string, flags ...string) error {
 	args := append([]string{"build", "-buildvcs=false", "-ldflags=-s -w", "-o", out}, flags...)
 	cmd := exec.CommandContext(ctx, "go", append(args, pkg)...)
 	cmd.Dir = root
-	endsWhole(cmd)
-	// A build that is ended leaves its files behind: it gets a folder of its own for
-	// them.
-	scratch, err := os.MkdirTemp("", "workshop-build-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(scratch)
-	cmd.Env = append(os.Environ(), "GOTMPDIR="+scratch)
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output
-	err = cmd.Run()
+	err := cmd.Run()
 	if errors.Is(err, exec.ErrNotFound) {
 		return ErrNoGo
 	}

@@ -36,6 +36,7 @@ type Session struct {
 	beside  Companion     // nil where there is none
 	release func()        // gives the server back; nil where nobody waits for it
 	stuckAt func() string // where a server that hangs stands; nil where nobody knows
+	source  Source        // where the lines of the learner's code are; nil at a URL
 
 	before []*probe.Exchange // with the servers that this one has replaced
 
@@ -132,6 +133,19 @@ func (s *Session) Visits(t require.TestingT) int {
 	return s.command("a look behind the answers", lessons.Command{Op: lessons.OpReport}).Visits
 }
 
+// Logged is the end of what the server has written to its log so far.
+func (s *Session) Logged(t require.TestingT) string {
+	return s.command("a look into the server's log", lessons.Command{Op: lessons.OpReport}).Logged
+}
+
+// NeedsStart ends the step where the server was started by somebody else, at a
+// time when nobody looked.
+func (s *Session) NeedsStart() {
+	if s.bench == nil {
+		s.unavailable("it needs a server that starts while it looks on, which a URL cannot give")
+	}
+}
+
 // Controlled tells whether the server is one that we started: its users, its
 // clock and its side effects are at our disposal.
 func (s *Session) Controlled() bool { return s.bench != nil }
@@ -202,7 +216,14 @@ func (s *Session) Replace(t require.TestingT, change func(*lessons.Settings)) {
 	}
 	settings := s.Settings
 	change(&settings)
-	another, err := open(s.ctx, s.bench, lessons.Command{Settings: settings})
+	command := lessons.Command{Settings: settings}
+	if p, ok := s.bench.(*program); ok {
+		var err error
+		if command, err = p.command(settings); err != nil {
+			panic(err)
+		}
+	}
+	another, err := open(s.ctx, s.bench, command, s.source)
 	if err != nil {
 		panic(err)
 	}
@@ -473,7 +494,7 @@ func (s *Session) noAnswer(t require.TestingT, e *probe.Exchange, err error) {
 	}
 	if len(r.Panics) > 0 {
 		p := r.Panics[len(r.Panics)-1]
-		probe.Fail(t, &probe.Failure{Claim: "your server panicked on " + p.In, Sent: e, Want: "an answer, whatever a client sends", Got: Frame(p)})
+		probe.Fail(t, &probe.Failure{Claim: "your server panicked on " + p.In, Sent: e, Want: "an answer, whatever a client sends", Got: frame(p, s.source)})
 	}
 	probe.Fail(t, &probe.Failure{Claim: "your server closed the connection without an answer", Sent: e, Want: "an answer, whatever a client sends", Got: rootCause(err).Error()})
 }

@@ -119,18 +119,18 @@ type bench interface {
 }
 
 // open starts a fresh server on a bench.
-func open(ctx context.Context, b bench, c lessons.Command) (*Session, error) {
+func open(ctx context.Context, b bench, c lessons.Command, source Source) (*Session, error) {
 	c.Op = lessons.OpOpen
 	r, err := b.do(ctx, c)
 	if err != nil {
 		return nil, err
 	}
-	if err := notOpen(r); err != nil {
+	if err := notOpen(r, source); err != nil {
 		return nil, err
 	}
 	s := &Session{
 		Settings: c.Settings,
-		ctx:      ctx, bench: b, database: r.Database,
+		ctx:      ctx, bench: b, database: r.Database, source: source,
 		client: probe.NewClient(r.Network, r.Addr, ""),
 	}
 	if r.Network == "tcp" {
@@ -141,10 +141,10 @@ func open(ctx context.Context, b bench, c lessons.Command) (*Session, error) {
 }
 
 // notOpen says why a server could not be opened; nil where it was.
-func notOpen(r lessons.Reply) error {
+func notOpen(r lessons.Reply, source Source) error {
 	switch {
 	case len(r.Panics) > 0:
-		return &Ungradable{What: "your server does not start: New panics", Detail: Frame(r.Panics[0])}
+		return &Ungradable{What: "your server does not start: New panics", Detail: frame(r.Panics[0], source)}
 	case r.Error != "":
 		return &Ungradable{What: "your server does not start: " + r.Error}
 	}
@@ -179,7 +179,7 @@ type inProcess struct {
 func InProcess(n lessons.New, open mockdb.OpenSQL, arguments ...string) Subject {
 	p := &inProcess{bench: &lessons.Bench{New: n, OpenSQL: open}}
 	if self, err := os.Executable(); err == nil {
-		p.other = &program{path: self, args: arguments}
+		p.other = &program{seat: here(self, arguments...), source: ownSource}
 	}
 	return p
 }
@@ -203,7 +203,7 @@ func (p *inProcess) do(ctx context.Context, c lessons.Command) (lessons.Reply, e
 }
 
 func (p *inProcess) Fresh(ctx context.Context, s lessons.Settings) (*Session, error) {
-	return open(ctx, p, lessons.Command{Settings: s})
+	return open(ctx, p, lessons.Command{Settings: s}, ownSource)
 }
 
 func (p *inProcess) Overlap() int            { return 1 }
@@ -228,17 +228,25 @@ func hangs(ended error, in string) error {
 // learnersFrame finds a frame of the code that a learner writes in a Go stack.
 var learnersFrame = regexp.MustCompile(`(?m)^\t(.*[/\\](?:lessons|solutions)[/\\]\d\d-[^/\\]+[/\\]([^/\\]+\.go)):(\d+)`)
 
-// Frame is a panic in two lines: what it said, and where in the learner's code.
-func Frame(p lessons.Panic) string {
+// A Source returns a line of a file that a program's trace names, or "" if there
+// is none. What a program prints is its own choice: a Source for programs that are
+// not trusted gives nothing away that is not theirs.
+type Source func(file, line string) string
+
+// ownSource reads any file that this process can: the program is the reader's own.
+func ownSource(file, line string) string { return Line("", file, line) }
+
+// frame is a panic in two lines: what it said, and where in the learner's code.
+func frame(p lessons.Panic, source Source) string {
 	text := "panic: " + p.Value
 	if m := learnersFrame.FindStringSubmatch(p.Stack); m != nil {
-		text += "\n" + SourceLine(m[1], m[3])
+		text += "\n" + sourceLine(m[1], m[3], source)
 	}
 	return text
 }
 
-// SourceLine is "lessons/05-refresh/login.go:33: " and the line of code there.
-func SourceLine(file, line string) string {
+// sourceLine is "lessons/05-refresh/login.go:33: " and the line of code there.
+func sourceLine(file, line string, source Source) string {
 	short := file
 	if at := strings.LastIndexAny(file, `/\`); at >= 0 {
 		if dir := strings.LastIndexAny(file[:at], `/\`); dir >= 0 {
@@ -248,7 +256,7 @@ func SourceLine(file, line string) string {
 		}
 	}
 	text := short + ":" + line
-	if code := strings.TrimSpace(Line("", file, line)); code != "" {
+	if code := strings.TrimSpace(source(file, line)); code != "" {
 		text += ": " + code
 	}
 	return text

@@ -509,15 +509,15 @@ func database() []grade.Step {
 				u := s.Newcomer(t)
 				tokens := s.LoginBoth(t, u)
 				for _, fault := range faults {
-					before := s.Logged(t)
+					before := s.Warned(t)
 					s.Disturb(t, mockdb.Disturbance{Fault: fault})
 					a := s.Post(t, "/refresh", subject.Bearer(tokens.Refresh))
 					s.Disturb(t, mockdb.Disturbance{})
-					if said := strings.TrimPrefix(s.Logged(t), before); a.Status >= 500 && !strings.Contains(strings.ToLower(said), sayings[fault]) && !logsCode(said) {
+					if said := strings.TrimPrefix(s.Warned(t), before); a.Status >= 500 && !strings.Contains(strings.ToLower(said), sayings[fault]) && !logsCode(said) {
 						s.Fail(t, fmt.Sprintf("the database is %s, and the log does not say what it said", fault), "a line in cfg.Log with the database's error", lastLine(said))
 					}
 				}
-				log := s.Logged(t)
+				log := s.Warned(t)
 				for what, secret := range map[string]string{"a refresh token": tokens.Refresh.Raw, "an access token": tokens.Access.Raw, "a password": u.Password} {
 					if strings.Contains(log, secret) {
 						s.Fail(t, what+" is in the log", "no credential in any line", what)

@@ -62,7 +62,7 @@ func (a *asker) ask(ctx context.Context, l lessons.Lesson, solution bool, raw st
 	defer cancel()
 	sub := subject.Program(program, 1)
 	defer sub.Close()
-	session, err := grade.Fresh(ctx, suite, sub, a.server.settings(l, a.server.clock()))
+	session, err := grade.Fresh(ctx, suite, grade.Step{}, sub, a.server.settings(l, a.server.clock()))
 	if err != nil {
 		return out, err
 	}

@@ -166,7 +166,7 @@ func (s *server) start(ctx context.Context, l lessons.Lesson, solution bool) err
 	s.end("")
 	sub := subject.Program(program, 1)
 	// Its life is not that of the request which starts it.
-	session, err := grade.Fresh(context.WithoutCancel(ctx), suites.For(l), sub, s.settings(l, time.Now().UTC()))
+	session, err := grade.Fresh(context.WithoutCancel(ctx), suites.For(l), grade.Step{}, sub, s.settings(l, time.Now().UTC()))
 	if err != nil {
 		sub.Close()
 		return err

@@ -66,8 +66,8 @@ func (s *site) Close() {
 	s.server.stop()
 }
 
-// A builder compiles lessons for the page, beside the programs that are graded: a
-// save while a server starts must not change what is started.
+// A builder compiles lessons for the page, one at a time, and beside the programs that
+// are graded: a save while a server starts must not change what is started.
 type builder struct {
 	book *workbook.Workbook
 	turn sync.Mutex
@@ -76,19 +76,7 @@ type builder struct {
 func (b *builder) build(ctx context.Context, l lessons.Lesson, solution bool) (program, hash string, err error) {
 	b.turn.Lock()
 	defer b.turn.Unlock()
-	if _, err := b.book.Sources(l, solution); err != nil {
-		return "", "", err
-	}
-	name := "web-" + l.ID + ".exe" // what Windows wants, the others do not mind
-	if solution {
-		name = "web-" + l.ID + "-solution.exe"
-	} else if hash, err = b.book.Hash(l); err != nil {
-		return "", "", err
-	}
-	if program, err = b.book.State("bin", name); err != nil {
-		return "", "", err
-	}
-	return program, hash, subject.Build(ctx, b.book.Root, workbook.Package(l, solution), program)
+	return b.book.BuildBeside(ctx, l, solution)
 }
 
 // handler returns all routes, without the guard.

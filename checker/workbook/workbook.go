@@ -126,7 +126,7 @@ func (w *Workbook) Hash(l lessons.Lesson) (string, error) {
 			return "", err
 		}
 	}
-	for _, pattern := range graders {
+	for _, pattern := range Graders() {
 		paths, err := fs.Glob(os.DirFS(w.Root), pattern)
 		if err != nil {
 			return "", err
@@ -140,8 +140,11 @@ func (w *Workbook) Hash(l lessons.Lesson) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// graders are the files that a verdict depends on besides the lesson's own.
-var graders = []string{"go.mod", "lessons/*.go", "mockdb/*.go", "checker/forge/*.go", "checker/grade/*.go", "checker/probe/*.go", "checker/subject/*.go", "checker/suites/*.go"}
+// Graders are patterns of the files that a verdict depends on besides the lesson's own,
+// relative to the root.
+func Graders() []string {
+	return []string{"go.mod", "lessons/*.go", "mockdb/*.go", "checker/forge/*.go", "checker/grade/*.go", "checker/probe/*.go", "checker/subject/*.go", "checker/suites/*.go", "checker/upstream/*.go"}
+}
 
 // A Mark is what is remembered of the last verdict on a lesson.
 type Mark struct {

@@ -1,0 +1,237 @@
+// Package build turns what students handed in into programs, by the compiler and
+// the linker alone. The go command is not asked, so there is no build cache that a
+// submission could write to or read from, no go.mod and no flag of its own to obey:
+// a [Kit] holds what lessons may import, compiled beforehand and only read.
+package build
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"go/version"
+	"io"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"jwtworkshop/checker/classroom/sandbox"
+	"jwtworkshop/lessons"
+)
+
+// A Kit is a compiler, a linker and the compiled packages that a lesson may import.
+type Kit struct {
+	GoVersion string // of the toolchain: "go1.26.8"
+
+	root    string
+	folder  string
+	box     *sandbox.Box // nil builds without isolation
+	lang    string       // "go1.26"
+	godebug string
+	embeds  map[string]embeds // by lesson
+
+	mu       sync.Mutex
+	packages map[string]string // import path → archive
+	absent   map[string]bool   // import paths that cannot be had
+}
+
+// embeds are the files that a lesson's given code embeds.
+type embeds struct {
+	patterns []string
+	files    []string // relative to folder
+	folder   string
+}
+
+// module is what lessons share; their own packages are compiled per student.
+const module = "jwtworkshop"
+
+// Prepare compiles, with the workshop at root and its owner's build cache, what
+// lessons import, and copies it into folder, which must be new. Programs are built
+// in box, or without isolation where it is nil.
+func Prepare(ctx context.Context, root, folder string, box *sandbox.Box) (*Kit, error) {
+	k := &Kit{root: root, folder: folder, box: box, packages: map[string]string{}, absent: map[string]bool{}, embeds: map[string]embeds{}}
+	for _, sub := range []string{"pkg", "tool"} {
+		if err := os.MkdirAll(filepath.Join(folder, sub), 0o755); err != nil {
+			return nil, err
+		}
+	}
+	var env struct{ GOVERSION, GOTOOLDIR string }
+	if output, err := k.command(ctx, "env", "-json", "GOVERSION", "GOTOOLDIR"); err != nil {
+		return nil, err
+	} else if err := json.Unmarshal(output, &env); err != nil {
+		return nil, err
+	}
+	k.GoVersion = env.GOVERSION
+	for _, tool := range []string{"compile", "link"} {
+		if err := k.copyTool(ctx, env.GOTOOLDIR, tool); err != nil {
+			return nil, err
+		}
+	}
+	output, err := k.command(ctx, "list", "-m", "-f", "{{.GoVersion}}")
+	if err != nil {
+		return nil, err
+	}
+	k.lang = version.Lang("go" + strings.TrimSpace(string(output)))
+	paths := []string{"./lessons", "./mockdb"}
+	for _, l := range lessons.All() {
+		paths = append(paths, "./solutions/"+l.ID)
+		if _, err := os.Stat(filepath.Join(root, "solutions", l.ID)); err != nil {
+			paths[len(paths)-1] = "./lessons/" + l.ID
+		}
+	}
+	if err := k.add(ctx, paths); err != nil {
+		return nil, err
+	}
+	return k, nil
+}
+
+// command runs the go command in the workshop, as its owner.
+func (k *Kit) command(ctx context.Context, args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir = k.root
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-mod=readonly", "GOWORK=off", "GOTOOLCHAIN=local")
+	var complaints bytes.Buffer
+	cmd.Stderr = &complaints
+	output, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("go %s: %w\n%s", strings.Join(args[:min(2, len(args))], " "), err, complaints.String())
+	}
+	return output, nil
+}
+
+// copyTool copies a tool of the toolchain. One that is not there is built.
+func (k *Kit) copyTool(ctx context.Context, from, tool string) error {
+	to := filepath.Join(k.folder, "tool", tool+exe)
+	err := copyFile(filepath.Join(from, tool+exe), to, 0o755)
+	if errors.Is(err, os.ErrNotExist) {
+		_, err = k.command(ctx, "build", "-o", to, "cmd/"+tool)
+	}
+	return err
+}
+
+var exe = func() string {
+	if runtime.GOOS == "windows" {
+		return ".exe"
+	}
+	return ""
+}()
+
+// listed is what go list says of a package.
+type listed struct {
+	ImportPath     string
+	Dir            string
+	Name           string
+	Export         string
+	DefaultGODEBUG string
+	EmbedPatterns  []string
+	EmbedFiles     []string
+	Error          *struct{ Err string }
+}
+
+// add compiles packages and all that they import and takes them into the kit.
+func (k *Kit) add(ctx context.Context, paths []string) error {
+	output, err := k.command(ctx, append([]string{"list", "-e", "-trimpath", "-export", "-deps",
+		"-json=ImportPath,Dir,Name,Export,DefaultGODEBUG,EmbedPatterns,EmbedFiles,Error"}, paths...)...)
+	if err != nil {
+		return err
+	}
+	for d := json.NewDecoder(bytes.NewReader(output)); ; {
+		var p listed
+		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			return err
+		}
+		if l, err := lessons.Find(p.ImportPath); err == nil && p.Name == "main" {
+			k.embeds[l.ID] = embeds{patterns: p.EmbedPatterns, files: p.EmbedFiles, folder: p.Dir}
+			k.godebug = p.DefaultGODEBUG
+			continue
+		}
+		if p.Export == "" || k.packages[p.ImportPath] != "" {
+			continue
+		}
+		archive := filepath.Join(k.folder, "pkg", fmt.Sprintf("%d.a", len(k.packages)))
+		if err := copyFile(p.Export, archive, 0o644); err != nil {
+			return err
+		}
+		k.packages[p.ImportPath] = archive
+	}
+	var config strings.Builder
+	for _, path := range slices.Sorted(maps.Keys(k.packages)) {
+		fmt.Fprintf(&config, "packagefile %s=%s\n", path, k.packages[path])
+	}
+	// Another build may be reading the old one.
+	next := filepath.Join(k.folder, "next")
+	if err := os.WriteFile(next, []byte(config.String()), 0o644); err != nil {
+		return err
+	}
+	return os.Rename(next, k.config())
+}
+
+// config is the file that lists the packages for compiler and linker.
+func (k *Kit) config() string { return filepath.Join(k.folder, "importcfg") }
+
+// importable is what a path of a package must look like before the go command is
+// asked for it.
+var importable = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._~-]*(/[A-Za-z0-9._~-]+)*$`)
+
+// want sees to it that the kit holds the packages if they can be had: those of the
+// standard library and of the modules in go.mod. The compiler complains about the
+// others.
+func (k *Kit) want(ctx context.Context, paths []string) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var missing []string
+	for _, path := range paths {
+		if k.packages[path] == "" && !k.absent[path] && importable.MatchString(path) && len(path) < 200 && foreign(path) == "" {
+			missing = append(missing, path)
+			k.absent[path] = true
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	if len(k.absent) > 10_000 {
+		clear(k.absent) // somebody makes names up
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
+	defer cancel()
+	return k.add(ctx, missing)
+}
+
+// foreign says why a lesson may not import a package, "" if it may. The compiler by
+// itself would let it: these are rules of the go command.
+func foreign(path string) string {
+	parts := strings.Split(path, "/")
+	switch {
+	case slices.Contains(parts, "internal"), slices.Contains(parts, "vendor"):
+		return "use of internal package " + path + " not allowed"
+	case parts[0] == "cmd":
+		return path + " is a part of the toolchain"
+	case parts[0] == module && path != module+"/lessons" && path != module+"/mockdb":
+		return "a lesson imports no other part of the workshop than lessons and mockdb"
+	}
+	return ""
+}
+
+func copyFile(from, to string, mode os.FileMode) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Close())
+}

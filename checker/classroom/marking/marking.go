@@ -1,0 +1,320 @@
+package marking
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"jwtworkshop/checker/classroom/build"
+	"jwtworkshop/checker/classroom/intake"
+	"jwtworkshop/checker/classroom/sandbox"
+	"jwtworkshop/checker/grade"
+	"jwtworkshop/checker/subject"
+	"jwtworkshop/checker/suites"
+	"jwtworkshop/lessons"
+)
+
+// What a submission's server may use. Ours need less than a tenth of it.
+const (
+	serverCPU  = 30 * time.Second // for all steps of a lesson
+	serverData = 512 << 20
+	serverTmp  = 32 << 20
+)
+
+// Times that pass on a clock decide nothing by themselves: what runs into one is run
+// once more, alone, with the time that a learner's own checker gives.
+const (
+	wholeTime = 4 * time.Minute // for a lesson among others
+	aloneTime = 2 * time.Minute // for a lesson alone
+)
+
+// A Marker grades submissions on this machine. Its methods may be called at the
+// same time.
+type Marker struct {
+	Kit    *build.Kit
+	Box    *sandbox.Box // nil runs servers without isolation
+	Folder string       // for what lasts only as long as a submission is graded
+
+	// How long a step may take among others, and alone; 0 is twice as long as a
+	// learner's own checker gives, and as long.
+	Crowded, Alone time.Duration
+
+	Heard func(text string) // is told what servers print, unless nil
+
+	// Those who grade among others hold it for reading; who must be alone, for
+	// writing.
+	alone sync.RWMutex
+}
+
+// Mark builds and grades the works of one student. Where ctx ends, the error says
+// so; there is no other.
+func (m *Marker) Mark(ctx context.Context, works []intake.Work) ([]Mark, error) {
+	marks := make([]Mark, len(works))
+	folder, err := os.MkdirTemp(m.Folder, "s")
+	if err == nil {
+		err = os.Chmod(folder, 0o755)
+	}
+	if err != nil {
+		for i, w := range works {
+			marks[i] = Failed(w.Lesson, err)
+		}
+		return marks, ctx.Err()
+	}
+	defer os.RemoveAll(folder)
+	var taken []intake.Work
+	var at []int
+	for i, w := range works {
+		if len(w.Refused) > 0 {
+			marks[i] = Refused(w)
+			continue
+		}
+		taken, at = append(taken, w), append(at, i)
+	}
+	if len(taken) == 0 {
+		return marks, ctx.Err()
+	}
+	m.alone.RLock()
+	programs, err := m.Kit.Build(ctx, filepath.Join(folder, "a"), taken, false)
+	m.alone.RUnlock()
+	for i, w := range taken {
+		if err != nil {
+			marks[at[i]] = Failed(w.Lesson, err)
+			continue
+		}
+		marks[at[i]] = m.lesson(ctx, folder, w, programs[i])
+	}
+	return marks, ctx.Err()
+}
+
+// lesson grades one lesson among others and, where a step ends without a verdict,
+// once more alone.
+func (m *Marker) lesson(ctx context.Context, folder string, w intake.Work, p build.Program) Mark {
+	m.alone.RLock()
+	v := m.run(ctx, folder, w, p, cmp.Or(m.Crowded, 2*grade.DefaultDeadline), wholeTime)
+	m.alone.RUnlock()
+	if p.Err != nil || v.Count(grade.Error) == 0 || ctx.Err() != nil {
+		return of(v)
+	}
+	m.alone.Lock()
+	defer m.alone.Unlock()
+	if !p.Alone {
+		programs, err := m.Kit.Build(ctx, filepath.Join(folder, w.Lesson.ID), []intake.Work{w}, true)
+		if err != nil {
+			return Failed(w.Lesson, err)
+		}
+		p = programs[0]
+	}
+	mark := of(m.run(ctx, folder, w, p, cmp.Or(m.Alone, grade.DefaultDeadline), aloneTime))
+	mark.Alone = true
+	return mark
+}
+
+func (m *Marker) run(ctx context.Context, folder string, w intake.Work, p build.Program, deadline, whole time.Duration) grade.Verdict {
+	if p.Err != nil {
+		return grade.Verdict{Lesson: w.Lesson, Err: p.Err}
+	}
+	ctx, cancel := context.WithTimeout(ctx, whole)
+	defer cancel()
+	suite := suites.For(w.Lesson)
+	sub := subject.Seated(func() (*subject.Seat, error) { return m.seat(folder, p, suite.Beside != nil) }, source(w), 1)
+	defer sub.Close()
+	v := grade.Run(ctx, suite, sub, grade.Options{Deadline: deadline})
+	if m.Heard != nil {
+		for _, r := range v.Results {
+			m.Heard(r.Printed + "\n" + r.Detail)
+		}
+	}
+	return v
+}
+
+// source shows the lines of the submission, and of nothing else on this machine.
+func source(w intake.Work) subject.Source {
+	return func(file, line string) string {
+		dir, name := path.Split(strings.ReplaceAll(file, `\`, "/"))
+		n, err := strconv.Atoi(line)
+		if path.Base(dir) != w.Lesson.ID || err != nil {
+			return ""
+		}
+		lines := strings.Split(string(w.Files[name]), "\n")
+		if n < 1 || n > len(lines) {
+			return ""
+		}
+		return lines[n-1]
+	}
+}
+
+// seat puts a server into a sandbox. It has a connection to us and a socket to serve
+// on, both made here; no file of this machine's is shared with it but its program.
+// Only where it is to reach a companion does it see a folder, read-only, with the
+// sockets that lead there.
+func (m *Marker) seat(folder string, p build.Program, beside bool) (*subject.Seat, error) {
+	env := []string{build.LessonEnv + "=" + p.Lesson.ID, "GOMAXPROCS=2", "GOMEMLIMIT=" + strconv.Itoa(serverData/2), "HOME=/tmp", "TMPDIR=/tmp", "TZ=UTC"}
+	if m.Box == nil {
+		cmd := exec.Command(p.Path)
+		cmd.Env = append(os.Environ(), env[:1]...)
+		return &subject.Seat{Cmd: cmd}, nil
+	}
+	dir, err := os.MkdirTemp(folder, "p")
+	if err != nil {
+		return nil, err
+	}
+	seat := &subject.Seat{Listen: "fd:4", Network: "unix", Addr: filepath.Join(dir, "http")}
+	var closers []io.Closer
+	seat.Close = func() {
+		for _, c := range closers {
+			c.Close()
+		}
+		os.RemoveAll(dir)
+	}
+	fail := func(err error) (*subject.Seat, error) {
+		seat.Close()
+		return nil, err
+	}
+	control, theirs, err := sandbox.Pair()
+	if err != nil {
+		return fail(err)
+	}
+	closers = append(closers, theirs, control)
+	seat.Control = control
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: seat.Addr, Net: "unix"})
+	if err != nil {
+		return fail(err)
+	}
+	l.SetUnlinkOnClose(false) // the server goes on listening when we do not
+	listening, err := l.File()
+	l.Close()
+	if err != nil {
+		return fail(err)
+	}
+	closers = append(closers, listening)
+	spec := sandbox.Spec{
+		Args: []string{"/server"}, Env: env, Files: []*os.File{theirs, listening}, Tmp: serverTmp,
+		Mounts: []sandbox.Mount{{From: p.Path, To: "/server"}},
+		Limits: sandbox.Limits{CPU: serverCPU, Data: serverData, File: serverTmp, Open: 512, Tasks: 128},
+	}
+	if beside {
+		b := &bridge{folder: filepath.Join(dir, "beside")}
+		if err := errors.Join(os.Mkdir(b.folder, 0o755), os.Chmod(dir, 0o711)); err != nil {
+			return fail(err)
+		}
+		closers = append(closers, b)
+		spec.Mounts = append(spec.Mounts, sandbox.Mount{From: b.folder, To: b.folder})
+		seat.Reach = b.reach
+	}
+	// No context: who sits there is ended by its subject.
+	seat.Cmd, err = m.Box.Command(context.Background(), spec)
+	if err != nil {
+		return fail(err)
+	}
+	seat.Dump = func() error { return sandbox.Quit(seat.Cmd) }
+	return seat, nil
+}
+
+// A bridge leads a sandbox to the companions of a step: for each of their addresses
+// there is a unix socket in its folder.
+type bridge struct {
+	folder string
+
+	mu        sync.Mutex
+	listeners []net.Listener
+	made      int
+	conns     map[net.Conn]bool
+}
+
+// maxConns is how many connections may cross a bridge at a time.
+const maxConns = 256
+
+// reach puts the addresses in place of those before.
+func (b *bridge) reach(addrs []string) ([]lessons.Reach, error) {
+	b.Close()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.conns = map[net.Conn]bool{}
+	var places []lessons.Reach
+	for _, addr := range addrs {
+		b.made++
+		socket := filepath.Join(b.folder, strconv.Itoa(b.made))
+		l, err := net.Listen("unix", socket)
+		if err != nil {
+			return nil, err
+		}
+		b.listeners = append(b.listeners, l)
+		if err := os.Chmod(socket, 0o666); err != nil {
+			return nil, err
+		}
+		go b.serve(l, addr)
+		places = append(places, lessons.Reach{Addr: addr, Socket: socket})
+	}
+	return places, nil
+}
+
+func (b *bridge) serve(l net.Listener, addr string) {
+	for {
+		from, err := l.Accept()
+		if err != nil {
+			return
+		}
+		go b.cross(from, addr)
+	}
+}
+
+func (b *bridge) cross(from net.Conn, addr string) {
+	defer from.Close()
+	to, err := net.Dial("tcp", addr)
+	if err != nil {
+		return
+	}
+	defer to.Close()
+	b.mu.Lock()
+	full := len(b.conns) >= 2*maxConns
+	if !full {
+		b.conns[from], b.conns[to] = true, true
+	}
+	b.mu.Unlock()
+	if full {
+		return
+	}
+	defer func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		delete(b.conns, from)
+		delete(b.conns, to)
+	}()
+	done := make(chan struct{}, 2)
+	join := func(a, b net.Conn) {
+		io.Copy(a, b)
+		done <- struct{}{}
+	}
+	go join(to, from)
+	go join(from, to)
+	<-done
+}
+
+// Close ends what crosses.
+func (b *bridge) Close() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var errs []error
+	for _, l := range b.listeners {
+		errs = append(errs, l.Close())
+	}
+	b.listeners = nil
+	for c := range b.conns {
+		c.Close()
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("the bridge: %w", err)
+	}
+	return nil
+}
