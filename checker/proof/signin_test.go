@@ -65,7 +65,7 @@ func TestSomebodySignsInWithARealBrowser(t *testing.T) {
 	host := serveSolution(ctx, t, builder(textsRoot(t), t.TempDir()), consoleBlock{solution: l.ID, flags: []string{
 		"-issuer-url", client.Issuer, "-client-id", client.ClientID, "-client-secret", client.ClientSecret,
 	}})
-	app := "http://" + host
+	app := "http://" + host.host
 
 	text := func(selector chromedp.CSS) string {
 		s, err := chromedp.Run(ctx, chromedp.Text(selector))

@@ -128,8 +128,8 @@ func arrives(t require.TestingT, s *subject.Session, b *subject.Browser, back *u
 	return a
 }
 
-// signedIn returns a browser in which somebody is signed in.
-func signedIn(t require.TestingT, s *subject.Session, who upstream.Account) *subject.Browser {
+// signedInto returns a browser in which somebody is signed in.
+func signedInto(t require.TestingT, s *subject.Session, who upstream.Account) *subject.Browser {
 	b := s.Browser()
 	signIn(t, s, b, who)
 	return b
@@ -139,7 +139,7 @@ func signedIn(t require.TestingT, s *subject.Session, who upstream.Account) *sub
 // expired. Tokens that the provider gives from now on live an hour.
 func signedInAWhileAgo(t require.TestingT, s *subject.Session, who upstream.Account) *subject.Browser {
 	idp(s).Behave(func(m *upstream.Manner) { m.Life = short })
-	b := signedIn(t, s, who)
+	b := signedInto(t, s, who)
 	idp(s).Behave(func(m *upstream.Manner) { m.Life = 0 })
 	s.Advance(t, pastShort)
 	return b
@@ -188,8 +188,8 @@ func turnedAway(t require.TestingT, b *subject.Browser, a *subject.Answer, claim
 	isOut(t, b, claim)
 }
 
-// down wants an answer that says: not now.
-func down(t require.TestingT, a *subject.Answer, claim string) {
+// providerDown wants an answer that says: not now.
+func providerDown(t require.TestingT, a *subject.Answer, claim string) {
 	switch a.Status {
 	case http.StatusServiceUnavailable, http.StatusBadGateway, http.StatusGatewayTimeout:
 	default:
@@ -216,11 +216,11 @@ const (
 // asked wants the token endpoint to have been asked so often.
 func asked(t require.TestingT, s *subject.Session, grant string, want int, claim string) {
 	if got := exchanges(s, grant); got != want {
-		s.Fail(t, claim, fmt.Sprintf("%s with grant_type=%s at the token endpoint", requests(want), grant), requests(got))
+		s.Fail(t, claim, fmt.Sprintf("%s with grant_type=%s at the token endpoint", howMany(want), grant), howMany(got))
 	}
 }
 
-func requests(n int) string {
+func howMany(n int) string {
 	switch n {
 	case 0:
 		return "no request"
@@ -230,8 +230,8 @@ func requests(n int) string {
 	return fmt.Sprintf("%d requests", n)
 }
 
-// faults are the ways in which a provider is of no help for a while.
-func outages() []struct {
+// providerOutages are the ways in which a provider is of no help for a while.
+func providerOutages() []struct {
 	what  string
 	fault upstream.Fault
 } {
@@ -400,12 +400,12 @@ func toProvider() []grade.Step {
 				s.NeedsStart()
 				p, b := idp(s), s.Browser()
 				p.Resume()
-				for _, out := range outages() {
+				for _, out := range providerOutages() {
 					p.Always(p.Path.Discovery, out.fault)
 					b.Open(t, "/").Is(t, http.StatusOK, "the page for everybody is not shown while the provider "+out.what)
 					for _, path := range []string{"/login", "/home"} {
 						a, _ := b.Follow(t, b.Open(t, path))
-						down(t, a, "GET "+path+" is not answered as it should be while discovery "+out.what)
+						providerDown(t, a, "GET "+path+" is not answered as it should be while discovery "+out.what)
 					}
 				}
 				p.Always(p.Path.Discovery, upstream.Fault{})
@@ -428,7 +428,7 @@ func toProvider() []grade.Step {
 				s.NeedsStart()
 				b := s.Browser()
 				a, _ := b.Follow(t, b.Open(t, "/login"))
-				down(t, a, "a discovery document with the issuer https://login.example/another is believed")
+				providerDown(t, a, "a discovery document with the issuer https://login.example/another is believed")
 				idp(s).Behave(func(m *upstream.Manner) { m.Discovery = nil })
 				s.Advance(t, 10*time.Second)
 				outward(t, s, b, "/login")
@@ -487,7 +487,7 @@ func backFromProvider() []grade.Step {
 			Ref:   "RFC 9700 §4.11.1 (client as open redirector), CWE-601, URL Standard §4.4",
 			Check: func(t require.TestingT, s *subject.Session) {
 				who := somebodyThere()
-				b := signedIn(t, s, who)
+				b := signedInto(t, s, who)
 				for _, next := range append(slices.Clone(elsewhere), s.Origin()+".evil.example/", s.Origin()+"@evil.example/") {
 					path := "/login?next=" + url.QueryEscape(next)
 					claim := fmt.Sprintf("next=%q leads to another site", next)
@@ -536,7 +536,7 @@ func backFromProvider() []grade.Step {
 						turnedAway(t, b, b.Arrive(t, u), "GET /callback with nothing good in it signs somebody in")
 					}
 				}
-				isIn(t, signedIn(t, s, who), who, "a good sign-in does not work after some bad ones")
+				isIn(t, signedInto(t, s, who), who, "a good sign-in does not work after some bad ones")
 			},
 		},
 		{
@@ -553,7 +553,7 @@ func backFromProvider() []grade.Step {
 				for _, b := range []*subject.Browser{s.Browser(), begun} {
 					turnedAway(t, b, b.Arrive(t, signs(t, s, request, attacker)), "a link signs a browser in that has not begun this")
 				}
-				in := signedIn(t, s, victim)
+				in := signedInto(t, s, victim)
 				a := in.Arrive(t, signs(t, s, request, attacker))
 				if a.Status >= 500 {
 					failAt(t, a, "/callback answers a sign-in that is no good with a fault of its own", "400, or another 4xx")
@@ -644,7 +644,7 @@ func backFromProvider() []grade.Step {
 			Ref:   "OIDC Core 1.0 §3.1.3.7 (6 to 8), RFC 8725 §3.1 to §3.3",
 			Check: func(t require.TestingT, s *subject.Session) {
 				p, who := idp(s), somebodyThere()
-				isIn(t, signedIn(t, s, who), who, "somebody is signed in, and /home does not open")
+				isIn(t, signedInto(t, s, who), who, "somebody is signed in, and /home does not open")
 				key := p.Key()
 				foreign := upstream.Foreign(key.ID)
 				hmac := func(alg string, secret []byte) func(map[string]any) string {
@@ -718,7 +718,7 @@ func backFromProvider() []grade.Step {
 			Ref:   "OIDC Core 1.0 §3.1.3.7 (9)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				p, who := idp(s), somebodyThere()
-				isIn(t, signedIn(t, s, who), who, "somebody is signed in, and /home does not open")
+				isIn(t, signedInto(t, s, who), who, "somebody is signed in, and /home does not open")
 				for _, exp := range []any{s.Now().Add(-time.Hour).Unix(), 0, nil} {
 					p.Behave(func(m *upstream.Manner) {
 						m.Claims = func(c map[string]any) {
@@ -744,7 +744,7 @@ func backFromProvider() []grade.Step {
 			Ref:   "OIDC Core 1.0 §3.1.3.7 (11) and §15.5.2, RFC 9700 §4.5.3.2",
 			Check: func(t require.TestingT, s *subject.Session) {
 				p, who := idp(s), somebodyThere()
-				isIn(t, signedIn(t, s, who), who, "somebody is signed in, and /home does not open")
+				isIn(t, signedInto(t, s, who), who, "somebody is signed in, and /home does not open")
 				for _, what := range []string{"with another nonce", "with an empty nonce", "without a nonce", "with the nonce of another sign-in of this browser", "with a number for a nonce"} {
 					b := s.Browser()
 					others := outward(t, s, b, "/login").Query().Get("nonce")
@@ -788,7 +788,7 @@ func backFromProvider() []grade.Step {
 					turnedAway(t, b, b.Arrive(t, signs(t, s, outward(t, s, b, "/login"), who)), "an answer without a good ID token signs somebody in")
 				}
 				p.Behave(func(m *upstream.Manner) { m.Answer = nil })
-				isIn(t, signedIn(t, s, who), who, "nobody can sign in after some bad answers")
+				isIn(t, signedInto(t, s, who), who, "nobody can sign in after some bad answers")
 			},
 		},
 		{
@@ -818,7 +818,7 @@ func backFromProvider() []grade.Step {
 			Ref:   "OIDC Core 1.0 §10.1.1 (rotation of asymmetric signing keys)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				who := somebodyThere()
-				isIn(t, signedIn(t, s, who), who, "somebody is signed in, and /home does not open")
+				isIn(t, signedInto(t, s, who), who, "somebody is signed in, and /home does not open")
 				idp(s).RotateKeys()
 				b := s.Browser()
 				a := b.Arrive(t, signs(t, s, outward(t, s, b, "/login"), who))
@@ -835,7 +835,7 @@ func backFromProvider() []grade.Step {
 			Ref:   "OIDC Core 1.0 §10.1.1 (keys are cached until an unfamiliar kid comes)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				p, who := idp(s), somebodyThere()
-				isIn(t, signedIn(t, s, who), who, "somebody is signed in, and /home does not open")
+				isIn(t, signedInto(t, s, who), who, "somebody is signed in, and /home does not open")
 				p.Always(p.Path.Discovery, upstream.Fault{Status: http.StatusServiceUnavailable})
 				p.Always(p.Path.Keys, upstream.Fault{Status: http.StatusServiceUnavailable})
 				b := s.Browser()
@@ -865,11 +865,11 @@ func backFromProvider() []grade.Step {
 					asked(t, s, byCode, i+1, "a code is sent another number of times than once")
 					turnedAway(t, b, a, "a code that was not exchanged signs somebody in")
 					if fault.Status != 400 {
-						down(t, a, "a sign-in is not answered as it should be while the token endpoint is of no help")
+						providerDown(t, a, "a sign-in is not answered as it should be while the token endpoint is of no help")
 					}
 				}
 				p.Always(p.Path.Token, upstream.Fault{})
-				isIn(t, signedIn(t, s, who), who, "nobody can sign in when the token endpoint is back")
+				isIn(t, signedInto(t, s, who), who, "nobody can sign in when the token endpoint is back")
 			},
 		},
 		{
@@ -945,9 +945,9 @@ func backFromProvider() []grade.Step {
 			Check: func(t require.TestingT, s *subject.Session) {
 				ada, mallory := somebodyThere(), somebodyThere()
 				mallory.Email, mallory.Username = ada.Email, ada.Username
-				one := signedIn(t, s, ada)
+				one := signedInto(t, s, ada)
 				isIn(t, one, ada, "somebody is signed in, and /home does not open")
-				other := signedIn(t, s, mallory)
+				other := signedInto(t, s, mallory)
 				isIn(t, other, mallory, "/home shows one person what another one with the same address may see")
 				isIn(t, one, ada, "/home shows one person what another one with the same address may see")
 			},
@@ -974,7 +974,7 @@ func requireLogin() []grade.Step {
 			Ref:   "RFC 6749 §1.5 (figure 2: refresh after the access token has expired)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				who := somebodyThere()
-				b := signedIn(t, s, who)
+				b := signedInto(t, s, who)
 				for range 3 {
 					isIn(t, b, who, "a person with a good access token does not get through")
 				}
@@ -1005,7 +1005,7 @@ func requireLogin() []grade.Step {
 			Check: func(t require.TestingT, s *subject.Session) {
 				who := somebodyThere()
 				idp(s).Behave(func(m *upstream.Manner) { m.Life = short })
-				b := signedIn(t, s, who)
+				b := signedInto(t, s, who)
 				for i := range 3 {
 					s.Advance(t, pastShort)
 					isIn(t, b, who, fmt.Sprintf("refresh number %d of a session does not work", i+1))
@@ -1021,7 +1021,7 @@ func requireLogin() []grade.Step {
 			Check: func(t require.TestingT, s *subject.Session) {
 				who := somebodyThere()
 				idp(s).Behave(func(m *upstream.Manner) { m.Life, m.KeepsRefresh = short, true })
-				b := signedIn(t, s, who)
+				b := signedInto(t, s, who)
 				for i := range 3 {
 					s.Advance(t, pastShort)
 					isIn(t, b, who, fmt.Sprintf("refresh number %d of a session does not work", i+1))
@@ -1071,7 +1071,7 @@ func requireLogin() []grade.Step {
 				b, other := signedInAWhileAgo(t, s, who), somebodyThere()
 				copied := b.Clone()
 				p.EndGrants()
-				theirs := signedIn(t, s, other)
+				theirs := signedInto(t, s, other)
 				a := b.Open(t, "/home")
 				if to := a.LeadsTo(s.Origin()); to == nil || !subject.SameOrigin(to, s.Origin()) || to.Path != "/" && to.Path != "" {
 					failAt(t, a, "a refresh that is refused does not lead to /", "302 to /")
@@ -1120,10 +1120,10 @@ func requireLogin() []grade.Step {
 			Check: func(t require.TestingT, s *subject.Session) {
 				p, who := idp(s), somebodyThere()
 				b := signedInAWhileAgo(t, s, who)
-				for _, out := range outages() {
+				for _, out := range providerOutages() {
 					p.Always(p.Path.Token, out.fault)
 					a := b.Open(t, "/home")
-					down(t, a, "/home is not answered as it should be while the token endpoint "+out.what)
+					providerDown(t, a, "/home is not answered as it should be while the token endpoint "+out.what)
 				}
 				p.Always(p.Path.Token, upstream.Fault{})
 				isIn(t, b, who, "the session is gone after an outage of the provider")
@@ -1168,7 +1168,7 @@ func requireLogin() []grade.Step {
 			Check: func(t require.TestingT, s *subject.Session) {
 				p, waits, goes := idp(s), somebodyThere(), somebodyThere()
 				held := signedInAWhileAgo(t, s, waits)
-				free := signedIn(t, s, goes)
+				free := signedInto(t, s, goes)
 				p.Stall(p.Path.Token, upstream.Fault{})
 				before := len(p.Calls(p.Path.Token))
 				waiting := sendLater(s, held.OpenRequest("/home"))
@@ -1285,7 +1285,7 @@ func requireLogin() []grade.Step {
 			Ref:   "OIDC Core 1.0 §5.3 (UserInfo endpoint), RFC 6750 §2.1, OWASP ASVS 5.0 §1.2.1 (output encoding)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				p, who := idp(s), somebodyThere()
-				b := signedIn(t, s, who)
+				b := signedInto(t, s, who)
 				before := len(p.Calls(p.Path.Userinfo))
 				isIn(t, b, who, "a person with a good access token does not get through")
 				if len(p.Calls(p.Path.Userinfo)) == before {
@@ -1314,7 +1314,7 @@ func requireLogin() []grade.Step {
 			Ref:   "OIDC Core 1.0 §5.3.2 (the sub must match exactly)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				p, who, other := idp(s), somebodyThere(), somebodyThere()
-				b := signedIn(t, s, who)
+				b := signedInto(t, s, who)
 				isIn(t, b, who, "a person with a good access token does not get through")
 				for _, sub := range []any{other.Sub, nil} {
 					p.Behave(func(m *upstream.Manner) {
@@ -1340,7 +1340,7 @@ func requireLogin() []grade.Step {
 			Check: func(t require.TestingT, s *subject.Session) {
 				p, who := idp(s), somebodyThere()
 				p.Behave(func(m *upstream.Manner) { m.Answer = func(_ string, a map[string]any) { delete(a, "expires_in") } })
-				b := signedIn(t, s, who)
+				b := signedInto(t, s, who)
 				isIn(t, b, who, "a person with a good access token does not get through")
 				asked(t, s, byRefresh, 0, "a good access token is refreshed because nobody has said how long it lives")
 				p.RefuseAccess()
@@ -1355,7 +1355,7 @@ func requireLogin() []grade.Step {
 					failAt(t, a, "an access token that userinfo refuses time and again is answered with a fault", "502, 503 or a redirect")
 				}
 				if n := len(p.Calls(p.Path.Userinfo)) - tries; n > 2 || exchanges(s, byRefresh) > 2 {
-					s.Fail(t, "an access token that userinfo refuses time and again is renewed time and again", "one refresh and one more try", requests(n)+" at the userinfo endpoint, "+requests(exchanges(s, byRefresh)-1)+" with grant_type=refresh_token")
+					s.Fail(t, "an access token that userinfo refuses time and again is renewed time and again", "one refresh and one more try", howMany(n)+" at the userinfo endpoint, "+howMany(exchanges(s, byRefresh)-1)+" with grant_type=refresh_token")
 				}
 			},
 		},
@@ -1366,12 +1366,12 @@ func requireLogin() []grade.Step {
 			Ref:   "RFC 9110 §15.6.3 and §15.6.4 (502, 503)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				p, who := idp(s), somebodyThere()
-				b := signedIn(t, s, who)
+				b := signedInto(t, s, who)
 				isIn(t, b, who, "a person with a good access token does not get through")
-				for _, out := range outages() {
+				for _, out := range providerOutages() {
 					p.Always(p.Path.Userinfo, out.fault)
 					if a := b.Open(t, "/home"); a.Status != http.StatusOK {
-						down(t, a, "/home is not answered as it should be while userinfo "+out.what)
+						providerDown(t, a, "/home is not answered as it should be while userinfo "+out.what)
 					}
 				}
 				p.Always(p.Path.Userinfo, upstream.Fault{})
@@ -1392,7 +1392,7 @@ func signOut() []grade.Step {
 			Ref:   "OWASP ASVS 5.0 §7.4.1 (logout disallows further use of the session)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				who, other := somebodyThere(), somebodyThere()
-				b, phone, theirs := signedIn(t, s, who), signedIn(t, s, who), signedIn(t, s, other)
+				b, phone, theirs := signedInto(t, s, who), signedInto(t, s, who), signedInto(t, s, other)
 				isIn(t, b, who, "somebody is signed in, and /home does not open")
 				copied := b.Clone()
 				refusesToForget(s)
@@ -1417,7 +1417,7 @@ func signOut() []grade.Step {
 			Takes: expiries(1),
 			Check: func(t require.TestingT, s *subject.Session) {
 				p, who, other := idp(s), somebodyThere(), somebodyThere()
-				b, theirs := signedInAWhileAgo(t, s, who), signedIn(t, s, other)
+				b, theirs := signedInAWhileAgo(t, s, who), signedInto(t, s, other)
 				isIn(t, b, who, "an access token that has expired is not refreshed on the way")
 				leaves(t, b.Submit(t, "/logout"))
 				ctx, cancel := context.WithTimeout(s.Context(), 2*time.Second)
@@ -1447,7 +1447,7 @@ func signOut() []grade.Step {
 			},
 			Check: func(t require.TestingT, s *subject.Session) {
 				who := somebodyThere()
-				b := signedIn(t, s, who)
+				b := signedInto(t, s, who)
 				isIn(t, b, who, "somebody is signed in, and /home does not open")
 				copied := b.Clone()
 				leaves(t, b.Submit(t, "/logout"))
@@ -1461,7 +1461,7 @@ func signOut() []grade.Step {
 			Ref:   "OWASP ASVS 5.0 §7.4.1 (logout), RFC 7009 §2.2.1 (503 of the revocation endpoint)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				p, who := idp(s), somebodyThere()
-				b := signedIn(t, s, who)
+				b := signedInto(t, s, who)
 				isIn(t, b, who, "somebody is signed in, and /home does not open")
 				copied := b.Clone()
 				p.Stall(p.Path.Revoke, upstream.Fault{Status: http.StatusServiceUnavailable})
@@ -1489,7 +1489,7 @@ func signOut() []grade.Step {
 				leaves(t, logout.answer(t))
 				arrived()
 
-				down := signedIn(t, s, who)
+				down := signedInto(t, s, who)
 				copied = down.Clone()
 				p.Fail(upstream.Fault{Cut: true})
 				leaves(t, down.Submit(t, "/logout"))
@@ -1503,7 +1503,7 @@ func signOut() []grade.Step {
 			Ref:   "RFC 9110 §9.2.1 (safe methods)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				who := somebodyThere()
-				b := signedIn(t, s, who)
+				b := signedInto(t, s, who)
 				for _, method := range []string{http.MethodGet, http.MethodHead} {
 					a := b.Do(t, b.Request(method, "/logout"))
 					if a.Status >= 500 {
