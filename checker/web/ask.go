@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"jwtworkshop/checker/forge"
 	"jwtworkshop/checker/grade"
 	"jwtworkshop/checker/probe"
 	"jwtworkshop/checker/subject"
@@ -155,4 +156,40 @@ func (s *server) askRunning(raw string) (opinion, error) {
 		out.Reason = failure.Claim
 	}
 	return out, nil
+}
+
+// keysPath is where lesson 12's server publishes its keys. (Another path, which its
+// discovery may name, is not looked for here.)
+const keysPath = "/.well-known/jwks.json"
+
+// publicKeys are those that the running server publishes, none where there is none.
+func (s *server) publicKeys() []forge.PublicKey {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	s.mu.Lock()
+	r := s.running
+	s.mu.Unlock()
+	if r == nil {
+		return nil
+	}
+	var keys []forge.PublicKey
+	_, err := grade.Attempt(r.session, func(t require.TestingT, session *subject.Session) {
+		s.tick(t, r)
+		a := session.Get(t, keysPath)
+		set, err := forge.ReadKeySet(a.ReplyBody)
+		if a.Status != http.StatusOK || err != nil {
+			return
+		}
+		for _, text := range set {
+			if k, err := forge.ReadKey(text); err == nil {
+				keys = append(keys, k)
+			}
+		}
+	})
+	r.session.TakeLog()
+	if err != nil {
+		s.end(err.Error())
+		s.changed()
+	}
+	return keys
 }

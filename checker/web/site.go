@@ -191,8 +191,10 @@ func (s *site) picture(w http.ResponseWriter, r *http.Request) {
 		s.missing(w)
 		return
 	}
-	w.Header().Set("Content-Type", "image/svg+xml")
-	w.Header().Set("Cache-Control", "no-cache")
+	h := w.Header()
+	h.Set("Content-Type", "image/svg+xml")
+	h.Set("Cache-Control", "no-cache")
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'") // a picture may style itself
 	w.Write(text)
 }
 
@@ -458,7 +460,7 @@ func (s *site) explain(w http.ResponseWriter, r *http.Request) {
 		secret = []byte(*in.Secret)
 	}
 	end, from := s.server.endOf(raw)
-	out := explain(raw, secret, s.server.clock(), end)
+	out := explain(raw, secret, s.server.publicKeys, s.server.clock(), end)
 	if out.Life != nil && out.Life.Cap != nil {
 		out.Life.CapFrom = from
 	}

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,6 +22,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"jwtworkshop/checker/forge"
+	"jwtworkshop/checker/live"
+	"jwtworkshop/checker/proof/scratch"
 	"jwtworkshop/checker/suites"
 	"jwtworkshop/lessons"
 )
@@ -207,6 +211,7 @@ func TestATokenIsExplained(t *testing.T) {
 		}
 		return forge.Token{Header: map[string]any{"typ": "at+jwt"}, Claims: c}
 	}
+	none := func() []forge.PublicKey { return nil }
 	fieldOf := func(e explained, name string) field {
 		for _, f := range e.Fields {
 			if f.Name == name {
@@ -215,7 +220,7 @@ func TestATokenIsExplained(t *testing.T) {
 		}
 		return field{}
 	}
-	good := explain(claims(nil).Sign("HS256", secret), secret, clock, clock.Add(time.Hour))
+	good := explain(claims(nil).Sign("HS256", secret), secret, none, clock, clock.Add(time.Hour))
 	assert.Empty(t, good.Error)
 	assert.Equal(t, "fits", good.Signature.State)
 	assert.Equal(t, clock.Add(15*time.Minute), *good.Life.Expires)
@@ -232,21 +237,41 @@ func TestATokenIsExplained(t *testing.T) {
 		return
 	}())
 
-	assert.Equal(t, "does not fit", explain(claims(nil).Sign("HS256", secret), []byte("another"), clock, time.Time{}).Signature.State)
-	assert.Equal(t, "fits", explain(claims(nil).Sign("HS512", secret), secret, clock, time.Time{}).Signature.State)
-	assert.Equal(t, "none", explain(claims(nil).Sign("none", nil), secret, clock, time.Time{}).Signature.State)
-	assert.Equal(t, "unknown", explain(forge.SignAs(claims(nil), "EdDSA", secret), secret, clock, time.Time{}).Signature.State)
-	assert.Equal(t, "does not fit", explain(forge.TamperSignature(claims(nil).Sign("HS256", secret)), secret, clock, time.Time{}).Signature.State)
+	assert.Equal(t, "does not fit", explain(claims(nil).Sign("HS256", secret), []byte("another"), none, clock, time.Time{}).Signature.State)
+	assert.Equal(t, "fits", explain(claims(nil).Sign("HS512", secret), secret, none, clock, time.Time{}).Signature.State)
+	assert.Equal(t, "none", explain(claims(nil).Sign("none", nil), secret, none, clock, time.Time{}).Signature.State)
+	assert.Equal(t, "unknown", explain(forge.SignAs(claims(nil), "EdDSA", secret), secret, none, clock, time.Time{}).Signature.State)
+	assert.Equal(t, "does not fit", explain(forge.TamperSignature(claims(nil).Sign("HS256", secret)), secret, none, clock, time.Time{}).Signature.State)
+
+	pairs := forge.NewKeyPairs()
+	require.NotEmpty(t, pairs)
+	for i, pair := range pairs {
+		public := func(p forge.KeyPair) func() []forge.PublicKey {
+			text, err := json.Marshal(p.JWK("k"))
+			require.NoError(t, err)
+			k, err := forge.ReadKey(text)
+			require.NoError(t, err)
+			return func() []forge.PublicKey { return []forge.PublicKey{k} }
+		}
+		raw := pair.Sign(claims(nil))
+		assert.Equal(t, signature{"fits", "public key", ""}, func() signature {
+			got := explain(raw, secret, public(pair), clock, time.Time{}).Signature
+			got.Text = ""
+			return got
+		}())
+		other := pairs[(i+1)%len(pairs)]
+		assert.Equal(t, "does not fit", explain(raw, secret, public(other), clock, time.Time{}).Signature.State)
+	}
 
 	for name, extra := range map[string]any{"exp": clock.UnixMilli(), "iat": "today", "nbf": nil, "sub": 7, "password_hash": "x"} {
-		e := explain(claims(map[string]any{name: extra}).Sign("HS256", secret), secret, clock, time.Time{})
+		e := explain(claims(map[string]any{name: extra}).Sign("HS256", secret), secret, none, clock, time.Time{})
 		assert.NotEmpty(t, fieldOf(e, name).Warning, name)
 	}
-	without := explain(claims(nil).Without("exp").Sign("HS256", secret), secret, clock, time.Time{})
+	without := explain(claims(nil).Without("exp").Sign("HS256", secret), secret, none, clock, time.Time{})
 	assert.Contains(t, fieldOf(without, "exp").Warning, "for ever")
 
 	for _, raw := range []string{"x", "a.b.c", "....", "e30.e30", "e30.bnVsbA.", "\xff.\xff.\xff", strings.Repeat("a.", 9000)} {
-		e := explain(raw, secret, clock, time.Time{})
+		e := explain(raw, secret, none, clock, time.Time{})
 		assert.NotEmpty(t, e.Error, raw)
 		_, err := json.Marshal(e)
 		assert.NoError(t, err)
@@ -321,6 +346,80 @@ func TestTheServerIsStartedAskedAndMovedInTime(t *testing.T) {
 	assert.False(t, stopped.Running)
 	assert.NotEmpty(t, stopped.Log, "what was said stays to be read")
 	post[fault](t, s, "/api/server/skip", said{"by": "1m"}, 409)
+}
+
+// No secret tells whether a public key fits: the running server's own keys do.
+func TestThePublicKeysOfTheServerAreAsked(t *testing.T) {
+	s := newTestSite(t)
+	post[state](t, s, "/api/server/start", said{"lesson": "12-keys", "solution": true}, 200)
+	login := post[state](t, s, "/api/server/send", said{"method": "POST", "path": "/login", "body": `{"username":"ada","password":"analytical-engine-1843"}`}, 200)
+	require.NotEmpty(t, login.Tokens)
+	raw := login.Tokens[0].Raw
+	lab := func(token string) signature {
+		return post[explained](t, s, "/api/lab/explain", said{"token": token}, 200).Signature
+	}
+	assert.Equal(t, "fits", lab(raw).State, lab(raw).Text)
+	assert.Equal(t, "public key", lab(raw).With)
+	assert.Equal(t, "does not fit", lab(forge.TamperSignature(raw)).State)
+	post[state](t, s, "/api/server/stop", said{}, 200)
+	assert.Equal(t, "unknown", lab(raw).State)
+}
+
+// Whoever watches a lesson hears of each save, without asking.
+func TestNewsFollowSaves(t *testing.T) {
+	s := newTestSite(t)
+	web := httptest.NewServer(s.handler())
+	defer web.Close()
+	one := lesson(t, "01")
+	ctx, leave := context.WithCancel(t.Context())
+	defer leave()
+	r, err := http.NewRequestWithContext(ctx, "GET", web.URL+"/events?lesson="+one.ID, nil)
+	require.NoError(t, err)
+	stream, err := http.DefaultClient.Do(r)
+	require.NoError(t, err)
+	defer stream.Body.Close()
+	assert.Equal(t, "text/event-stream", stream.Header.Get("Content-Type"))
+	lines := bufio.NewScanner(stream.Body)
+	lines.Buffer(nil, 4<<20)
+	seen := map[string]bool{}
+	kind := ""
+	next := func(want func(verdict) bool) verdict {
+		t.Helper()
+		for lines.Scan() {
+			if k, ok := strings.CutPrefix(lines.Text(), "event: "); ok {
+				kind = k
+				seen[kind] = true
+			}
+			text, ok := strings.CutPrefix(lines.Text(), "data: ")
+			if !ok || kind != "verdict" {
+				continue
+			}
+			var v verdict
+			require.NoError(t, json.Unmarshal([]byte(text), &v))
+			if v.Phase == live.Graded && want(v) {
+				return v
+			}
+		}
+		require.NoError(t, lines.Err())
+		t.Fatal("the stream has ended")
+		return verdict{}
+	}
+	failing := next(func(v verdict) bool { return true })
+	assert.False(t, failing.Passed)
+	assert.Equal(t, failing.Steps[0].ID, failing.First)
+	assert.NotEmpty(t, failing.Steps[0].Curl)
+	assert.Equal(t, "#task-1", failing.Steps[0].Read)
+	assert.Equal(t, 3, failing.Steps[0].HintsOf)
+	require.NoError(t, os.WriteFile(filepath.Join(s.book.Folder(one, false), "login.go"), []byte("package main\n\nfunc half( {"), 0o644))
+	broken := next(func(v verdict) bool { return v.Problem != "" })
+	assert.Contains(t, broken.Blocks[0], "lessons/01-login/login.go:3")
+	require.NoError(t, scratch.Solve(s.book.Root, one))
+	done := next(func(v verdict) bool { return v.Passed })
+	assert.Equal(t, done.Total, done.Done)
+	assert.Equal(t, "02-access-token", done.Next)
+	assert.True(t, seen["server"] && seen["progress"])
+	assert.Equal(t, "done", progress(s.book)[0].State)
+	assert.True(t, progress(s.book)[1].Current)
 }
 
 // Cookies are kept for the server's own page and go along with another site's.

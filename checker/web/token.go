@@ -45,6 +45,7 @@ type field struct {
 // What there is to say of a signature.
 type signature struct {
 	State string `json:"state"` // "fits", "does not fit", "none", "unknown"
+	With  string `json:"with"`  // what it was held against: "secret" or "public key"
 	Text  string `json:"text"`
 }
 
@@ -107,8 +108,9 @@ var claimNames = map[string]meaning{
 var dates = []string{"exp", "nbf", "iat", "auth_time"}
 
 // explain takes a token apart, as it stands at that time of the clock; end is the
-// absolute end of its session where somebody knows it, else the zero time.
-func explain(raw string, secret []byte, clock, end time.Time) explained {
+// absolute end of its session where somebody knows it, else the zero time. For a
+// token that no secret has signed it asks for public keys.
+func explain(raw string, secret []byte, keys func() []forge.PublicKey, clock, end time.Time) explained {
 	out := explained{Clock: clock, Parts: []piece{}, Fields: []field{}}
 	for i, text := range strings.Split(raw, ".") {
 		if i == 3 {
@@ -132,7 +134,7 @@ func explain(raw string, secret []byte, clock, end time.Time) explained {
 	}
 	out.Fields = append(fields("header", t.Header, headerNames, []string{"alg", "typ", "kid"}, t, clock),
 		fields("payload", t.Claims, claimNames, []string{"iss", "sub", "aud", "iat", "nbf", "exp", "auth_time", "jti", "sid"}, t, clock)...)
-	out.Signature = signed(t, secret)
+	out.Signature = signed(t, secret, keys)
 	out.Life = lifeOf(t, end)
 	return out
 }
@@ -226,20 +228,32 @@ func warning(part, name string, value any, when *time.Time, clock time.Time) str
 	return ""
 }
 
-// signed says whether the signature fits the secret.
-func signed(t forge.Token, secret []byte) signature {
+// signed says whether the signature fits the secret, or one of the public keys.
+func signed(t forge.Token, secret []byte, keys func() []forge.PublicKey) signature {
 	alg := t.Alg()
 	switch {
 	case strings.EqualFold(alg, "none"):
-		return signature{"none", "alg is none: nobody has signed it."}
-	case !slices.Contains(forge.HMACs, alg):
-		return signature{"unknown", fmt.Sprintf("%q is no HMAC, so no secret can tell. It takes the public key of whoever signed.", alg)}
+		return signature{State: "none", Text: "alg is none: nobody has signed it."}
 	case len(t.Signature) == 0:
-		return signature{"none", "The third part is empty: nobody has signed it."}
+		return signature{State: "none", Text: "The third part is empty: nobody has signed it."}
+	case !slices.Contains(forge.HMACs, alg):
+		return signedByKey(t, keys())
 	case t.Verifies(secret):
-		return signature{"fits", alg + " under this secret gives exactly these bytes. Header and payload are as they were signed."}
+		return signature{"fits", "secret", alg + " under this secret gives exactly these bytes. Header and payload are as they were signed."}
 	}
-	return signature{"does not fit", alg + " under this secret gives other bytes: another secret has signed it, or somebody has changed it since."}
+	return signature{"does not fit", "secret", alg + " under this secret gives other bytes: another secret has signed it, or somebody has changed it since."}
+}
+
+func signedByKey(t forge.Token, keys []forge.PublicKey) signature {
+	if len(keys) == 0 {
+		return signature{"unknown", "public key", fmt.Sprintf("%q is no HMAC, so no secret can tell. It takes the public key of whoever signed, and no server that publishes its keys is running.", t.Alg())}
+	}
+	for _, k := range keys {
+		if k.Verified(t) {
+			return signature{"fits", "public key", fmt.Sprintf("The key %q verifies it, which your running server publishes at %s. Header and payload are as they were signed.", k.Kid(), keysPath)}
+		}
+	}
+	return signature{"does not fit", "public key", fmt.Sprintf("No key that your running server publishes at %s verifies it.", keysPath)}
 }
 
 // lifeOf is when a token begins and ends.

@@ -48,7 +48,7 @@ function show(got) {
     say(`This is no JWT: ${got.error}`);
     return;
   }
-  const fits = { "fits": ["good", "The signature fits the secret"], "does not fit": ["bad", "The signature does not fit the secret"], "none": ["bad", "There is no signature"], "unknown": ["warn", "The signature cannot be checked here"] }[got.signature.state];
+  const fits = { "fits": ["good", `The signature fits the ${got.signature.with}`], "does not fit": ["bad", `The signature does not fit the ${got.signature.with}`], "none": ["bad", "There is no signature"], "unknown": ["warn", "The signature cannot be checked here"] }[got.signature.state];
   fill($("result"),
     h("section", { class: "card" },
       h("h2", {}, "Three parts"), whole,
@@ -177,7 +177,11 @@ const status = (code) => h("span", { class: `status status-${Math.floor(code / 1
 
 // A token may come along in the address, behind the #, which no server sees.
 if (location.hash.length > 1) {
-  token.value = decodeURIComponent(location.hash.slice(1));
+  try {
+    token.value = decodeURIComponent(location.hash.slice(1));
+  } catch {
+    token.value = location.hash.slice(1);
+  }
   history.replaceState(null, "", location.pathname);
   explain();
 }
