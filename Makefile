@@ -9,7 +9,7 @@ CHECKER   := .workshop/bin/checker
 CHECKER_SOURCES := go.mod go.sum $(wildcard lessons/*.go lessons/*/*.md lessons/*/*.svg mockdb/*.go \
 	checker/*.go checker/*/*.go checker/*/*.txtar checker/*/*.html checker/upstream/keys/*)
 
-.PHONY: check watch run list hint diff reset explain url class selftest test proof bench soak mutants fuzz bench-class soak-class originals help
+.PHONY: check watch web run list hint diff reset explain url class selftest test proof bench soak mutants fuzz bench-class soak-class originals help
 
 check: $(CHECKER) ## grade a lesson: LESSON=05, or all; without it the first that is not done
 	@$(CHECKER) check $(LESSON) $(if $(STEP),--step $(STEP)) $(FLAGS)
@@ -19,6 +19,9 @@ watch: $(CHECKER) ## grade a lesson whenever you save: LESSON=05
 
 run: $(CHECKER) ## start your server: LESSON=05 FLAGS="-access-ttl 30s"
 	@$(CHECKER) run $(LESSON) $(if $(FLAGS),-- $(FLAGS))
+
+web: ## the workshop as a page in your browser: FLAGS="-addr 127.0.0.1:9000"
+	@go run ./checker/web $(FLAGS)
 
 list: $(CHECKER) ## the lessons, and how far you are
 	@$(CHECKER) list

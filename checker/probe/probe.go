@@ -92,6 +92,9 @@ func NewClient(network, addr, base string) *Client {
 	return c
 }
 
+// Base is what stands before the paths of its requests: "http://localhost:8080".
+func (c *Client) Base() string { return c.base }
+
 // Called has the server called by that URL, where it is one of several; it is
 // reached as before.
 func (c *Client) Called(base string) *Client {
@@ -107,6 +110,15 @@ func (c *Client) Log() []*Exchange {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return append([]*Exchange(nil), c.log...)
+}
+
+// Take returns the exchanges so far and forgets them.
+func (c *Client) Take() []*Exchange {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	log := c.log
+	c.log = nil
+	return log
 }
 
 // Do sends one request, at the given time of the server's clock, and reads the

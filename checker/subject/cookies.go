@@ -55,12 +55,11 @@ func (s *Session) Origin() string {
 	if s.target == nil && s.Settings.URL != "" {
 		return s.Settings.URL
 	}
-	if s.target != nil {
-		if u, err := url.Parse(s.target.URL); err == nil {
-			return u.Scheme + "://" + u.Host
-		}
+	u, err := url.Parse(s.client.Base())
+	if err != nil {
+		panic(err) // a request to it would not have got so far
 	}
-	return "http://localhost:8080" // as in probe.NewClient
+	return u.Scheme + "://" + u.Host
 }
 
 // Clone returns a browser with the same cookies: what somebody has who copied them.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"regexp"
 	"strings"
 
@@ -86,11 +87,11 @@ func (b *Browser) Follow(t require.TestingT, a *Answer) (*Answer, *url.URL) {
 	return nil, nil
 }
 
-// Cookies are all that the browser keeps.
+// Cookies are all that the browser keeps and that have not ended.
 func (b *Browser) Cookies() []Cookie {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return append([]Cookie(nil), b.kept...)
+	return slices.DeleteFunc(slices.Clone(b.kept), b.gone)
 }
 
 // LeadsTo is where an answer redirects a browser that is at a page of the origin;

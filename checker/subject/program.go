@@ -311,7 +311,7 @@ func (p *program) do(ctx context.Context, c lessons.Command) (lessons.Reply, err
 	}
 	if ctx.Err() != nil {
 		p.end()
-		return r, hangs(ctx, "New")
+		return r, hangs(ctx.Err(), "New")
 	}
 	// It hung up: it is ending, or has ended.
 	select {

@@ -24,8 +24,10 @@ import (
 // by [*Unavailable], or by [*Ungradable].
 type Session struct {
 	Settings lessons.Settings // what the server was configured with
+	Patience time.Duration    // how long one answer may take; 0 is as long as the session
 
 	ctx    context.Context
+	addr   string // where the server listens on the loopback; "" elsewhere
 	client *probe.Client
 	bench  bench         // nil at a URL
 	target *Target       // nil elsewhere
@@ -197,6 +199,16 @@ func (s *Session) Advanced() time.Duration {
 	return s.group.advanced
 }
 
+// ByAddress makes the session call its server by the address at which it listens,
+// as others on this machine can, and returns it: "http://127.0.0.1:4711". It is to
+// be asked before the first request. At a URL nothing changes.
+func (s *Session) ByAddress() string {
+	if s.addr != "" {
+		s.client = probe.NewClient("", "", "http://"+s.addr)
+	}
+	return s.client.Base()
+}
+
 // Replace ends the server and starts another in its place, as fresh as the first
 // was and at the same hour; change makes its settings differ.
 func (s *Session) Replace(t require.TestingT, change func(*lessons.Settings)) {
@@ -218,7 +230,7 @@ func (s *Session) Replace(t require.TestingT, change func(*lessons.Settings)) {
 	}
 	s.before = s.client.Log()
 	s.client.Close()
-	s.Settings, s.client = settings, another.client
+	s.Settings, s.client, s.addr = settings, another.client, another.addr
 	s.group.mu.Lock()
 	defer s.group.mu.Unlock()
 	s.group.now = settings.Start
@@ -232,6 +244,9 @@ func (s *Session) Log() []*probe.Exchange {
 	}
 	return log
 }
+
+// TakeLog returns the exchanges so far and forgets them, for a session without end.
+func (s *Session) TakeLog() []*probe.Exchange { return s.client.Take() }
 
 // Printed is what the server's program printed since it was last asked, "" where
 // nobody knows.
@@ -373,9 +388,9 @@ const remotePatience = 10 * time.Second
 func (s *Session) send(r probe.Request) (*probe.Exchange, error) { return s.sendIn(s.ctx, r) }
 
 func (s *Session) sendIn(ctx context.Context, r probe.Request) (*probe.Exchange, error) {
-	if s.target != nil {
+	if s.Patience > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, remotePatience)
+		ctx, cancel = context.WithTimeout(ctx, s.Patience)
 		defer cancel()
 	}
 	return s.client.Do(ctx, r, s.Now())
@@ -471,8 +486,12 @@ func (s *Session) Context() context.Context { return s.ctx }
 // noAnswer finds out why no answer came. A handler that panics has answered
 // wrongly; a server that hangs or dies cannot be graded.
 func (s *Session) noAnswer(t require.TestingT, e *probe.Exchange, err error) {
-	if s.ctx.Err() != nil {
-		err := hangs(s.ctx, e.Method+" "+e.Path)
+	ended := s.ctx.Err()
+	if s.bench != nil && s.Patience > 0 && errors.Is(err, context.DeadlineExceeded) {
+		ended = context.DeadlineExceeded
+	}
+	if ended != nil {
+		err := hangs(ended, e.Method+" "+e.Path)
 		var hung *Ungradable
 		if errors.As(err, &hung) && s.stuckAt != nil {
 			hung.Detail = s.stuckAt()
