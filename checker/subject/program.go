@@ -298,7 +298,7 @@ func (p *program) do(ctx context.Context, c lessons.Command) (lessons.Reply, err
 		err = p.run.in.Decode(&r)
 	}
 	if err == nil {
-		if c.Op == lessons.OpOpen {
+		if c.Op == lessons.OpOpen && p.run.Control == nil { // who sits elsewhere does not tell us what to remove
 			p.run.database = r.Database
 			if c.Join {
 				p.run.database = ""

@@ -126,7 +126,7 @@ func New(cfg lessons.Config) http.Handler {
 		programs, err := m.Kit.Build(context.Background(), filepath.Join(folder, "a"), []intake.Work{w}, false)
 		require.NoError(t, err)
 		require.NoError(t, programs[0].Err)
-		sub := subject.Seated(func() (*subject.Seat, error) { return m.seat(folder, programs[0]) }, source(w), 1)
+		sub := subject.Seated(func() (*subject.Seat, error) { return m.seat(folder, "", programs[0]) }, source(w), 1)
 		defer sub.Close()
 		for _, host := range []string{"127.0.0.1", "localhost"} {
 			settings := sub.Settings(w.Lesson)
