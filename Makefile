@@ -7,7 +7,7 @@ CHECKER   := .workshop/bin/checker
 # The learner's own code is not among these: editing a lesson does not rebuild
 # the checker.
 CHECKER_SOURCES := go.mod go.sum $(wildcard lessons/*.go lessons/*/*.md lessons/*/*.svg mockdb/*.go \
-	checker/*.go checker/*/*.go checker/*/*.txtar)
+	checker/*.go checker/*/*.go checker/*/*.txtar checker/*/*.html checker/upstream/keys/*)
 
 .PHONY: check watch run list hint diff reset explain url class selftest test proof bench soak mutants fuzz bench-class soak-class originals help
 
@@ -39,6 +39,7 @@ url: $(CHECKER) ## grade a server that listens: URL=… LESSON=05 FLAGS="--secre
 	@$(CHECKER) url $(URL) --lesson $(LESSON) $(FLAGS)
 
 $(CHECKER): $(CHECKER_SOURCES)
+	@test -e $@ || echo "Building the checker; the next time it is there."
 	@go build -o .workshop/bin/ ./checker
 	@touch $@
 

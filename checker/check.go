@@ -112,12 +112,9 @@ func (d *desk) afterwards(v grade.Verdict, solution, many bool) string {
 	if solution || many || !v.Passed() {
 		return ""
 	}
-	number := v.Lesson.Number()
-	text := fmt.Sprintf("\n  Lesson %02d is done. Compare: make diff LESSON=%02[1]d", number)
-	for _, l := range lessons.All() {
-		if l.Number() == number+1 {
-			return text + fmt.Sprintf("    ·    Next: lessons/%s/README.md", l.ID)
-		}
+	text := fmt.Sprintf("\n  Lesson %02d is done. Compare: make diff LESSON=%02[1]d", v.Lesson.Number())
+	if next, ok := v.Lesson.Next(); ok {
+		return text + fmt.Sprintf("    ·    Next: lessons/%s/README.md", next.ID)
 	}
 	return text + "    ·    It was the last one."
 }

@@ -42,6 +42,9 @@ type Step struct {
 	// Set changes the settings of the step's server; nil leaves them.
 	Set func(*lessons.Settings)
 
+	// Before tells the companion how to behave while the server starts; nil is as ever.
+	Before func(subject.Companion)
+
 	// Check asks the server and ends through t where it breaks the rule.
 	Check func(t require.TestingT, s *subject.Session)
 }
@@ -347,7 +350,7 @@ func (r *Runner) try(ctx context.Context, step Step) Result {
 		defer cancel()
 	}
 	result := Result{Step: step}
-	session, err := r.fresh(ctx, settings)
+	session, err := r.fresh(ctx, step, settings)
 	if err != nil {
 		result.settle(err)
 		result.Took = time.Since(start)
@@ -385,13 +388,16 @@ func (r *Runner) try(ctx context.Context, step Step) Result {
 }
 
 // fresh starts a server and what it is to have beside it.
-func (r *Runner) fresh(ctx context.Context, settings lessons.Settings) (*subject.Session, error) {
+func (r *Runner) fresh(ctx context.Context, step Step, settings lessons.Settings) (*subject.Session, error) {
 	if r.suite.Beside == nil {
 		return r.subject.Fresh(ctx, settings)
 	}
 	beside := r.suite.Beside()
 	if err := beside.Open(&settings); err != nil {
 		return nil, fmt.Errorf("a fault of the checker's own: %w", err)
+	}
+	if step.Before != nil {
+		step.Before(beside)
 	}
 	session, err := r.subject.Fresh(ctx, settings)
 	if err != nil {

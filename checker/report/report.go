@@ -158,11 +158,11 @@ func (c Card) failure(r grade.Result) {
 		c.field("want", f.Want)
 		c.field("got", f.Got)
 	}
-	c.field("", r.Detail)
+	c.field("", harmless(r.Detail))
 	c.field("why", r.Step.Why)
 	c.field("ref", r.Step.Ref)
 	if r.Printed != "" {
-		c.field("log", LastLines(r.Printed, 8))
+		c.field("log", harmless(LastLines(r.Printed, 8)))
 	}
 }
 
@@ -195,7 +195,18 @@ func (c Card) problem(err error) {
 		}
 		return
 	}
-	c.field("", err.Error())
+	c.field("", harmless(err.Error()))
+}
+
+// harmless takes out of a program's own words what would move the cursor, change
+// colours, or do worse to a terminal.
+func harmless(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' && r != '\n' && r != '\t' || r >= 0x7f && r < 0xa0 {
+			return -1
+		}
+		return r
+	}, ansi.Strip(text))
 }
 
 const indent = 6

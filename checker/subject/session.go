@@ -132,6 +132,19 @@ func (s *Session) Visits(t require.TestingT) int {
 	return s.command("a look behind the answers", lessons.Command{Op: lessons.OpReport}).Visits
 }
 
+// Logged is the end of what the server has written to its log so far.
+func (s *Session) Logged(t require.TestingT) string {
+	return s.command("a look into the server's log", lessons.Command{Op: lessons.OpReport}).Logged
+}
+
+// NeedsStart ends the step where the server was started by somebody else, at a
+// time when nobody looked.
+func (s *Session) NeedsStart() {
+	if s.bench == nil {
+		s.unavailable("it needs a server that starts while it looks on, which a URL cannot give")
+	}
+}
+
 // Controlled tells whether the server is one that we started: its users, its
 // clock and its side effects are at our disposal.
 func (s *Session) Controlled() bool { return s.bench != nil }

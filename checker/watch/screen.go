@@ -47,6 +47,7 @@ type screen struct {
 	page          page
 	views         map[page]*viewport.Model
 	rendered      rendered // the page text
+	difference    string   // what the page diff shows
 
 	note    string // what a key has left to say, until the next one or a verdict
 	lasting bool   // it outlives the verdict: the save was its own
@@ -160,7 +161,8 @@ func (s *screen) update(msg tea.Msg) tea.Cmd {
 		case msg.text == "":
 			s.note = "your files and the reference are the same"
 		default:
-			s.views[diff].SetContent(s.colours(msg.text))
+			s.difference = msg.text
+			s.views[diff].GotoTop()
 			s.open(diff)
 		}
 	case tea.KeyPressMsg:
@@ -360,22 +362,12 @@ func (s *screen) next() tea.Cmd {
 		s.note = fmt.Sprintf("n goes on once lesson %02d has passed; l shows all lessons", s.lesson.Number())
 		return nil
 	}
-	after, ok := following(s.lesson)
+	after, ok := s.lesson.Next()
 	if !ok {
 		s.note = "it was the last one"
 		return nil
 	}
 	return s.watch(after)
-}
-
-// following is the lesson after that one.
-func following(l lessons.Lesson) (lessons.Lesson, bool) {
-	for _, other := range lessons.All() {
-		if other.Number() == l.Number()+1 {
-			return other, true
-		}
-	}
-	return lessons.Lesson{}, false
 }
 
 func (s *screen) lessons() tea.Cmd {

@@ -437,3 +437,20 @@ grading lessons/01-login
 graded lessons/01-login: 1 steps passed
 `, out.String())
 }
+
+// Every lesson's text fits, tables and all, and holds nothing for browsers.
+func TestEveryTextFits(t *testing.T) {
+	t.Parallel()
+	for _, l := range lessons.All() {
+		for _, width := range []int{60, widest} {
+			page, err := readme(l, width, true)
+			require.NoError(t, err)
+			for line := range strings.SplitSeq(ansi.Strip(page), "\n") {
+				assert.LessOrEqual(t, ansi.StringWidth(line), width, "%s: %q", l.ID, line)
+			}
+			assert.NotContains(t, page, "<!--", l.ID)
+			assert.NotContains(t, page, "](", l.ID)
+			assert.Contains(t, ansi.Strip(page), "Task 1: ", l.ID)
+		}
+	}
+}

@@ -72,17 +72,47 @@ func readme(l lessons.Lesson, width int, plain bool) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	// It is wrapped here: glamour lets what follows in an item of a list, or in a
-	// line of code, begin at the margin.
-	r, err := glamour.NewTermRenderer(glamour.WithStyles(style(plain)), glamour.WithWordWrap(0))
-	if err != nil {
-		return "", err
+	// Glamour wraps tables, and nothing else: what follows in an item of a list, or
+	// in a line of code, it would let begin at the margin.
+	var out strings.Builder
+	for _, part := range apart(forTerminal(l, string(raw))) {
+		wrap := 0
+		if strings.HasPrefix(part, "|") {
+			wrap = width - 2
+		}
+		r, err := glamour.NewTermRenderer(glamour.WithStyles(style(plain)), glamour.WithWordWrap(wrap))
+		if err != nil {
+			return "", err
+		}
+		text, err := r.Render(part)
+		if err != nil {
+			return "", fmt.Errorf("lessons/%s/README.md: %w", l.ID, err)
+		}
+		lines := strings.Split(fit(text, width-2), "\n")
+		for len(lines) > 0 && blank(lines[0]) {
+			lines = lines[1:]
+		}
+		for len(lines) > 0 && blank(lines[len(lines)-1]) {
+			lines = lines[:len(lines)-1]
+		}
+		out.WriteString(strings.Join(lines, "\n") + "\n\n")
 	}
-	out, err := r.Render(forTerminal(l, string(raw)))
-	if err != nil {
-		return "", fmt.Errorf("lessons/%s/README.md: %w", l.ID, err)
+	return strings.TrimRight(out.String(), "\n"), nil
+}
+
+func blank(line string) bool { return strings.TrimSpace(ansi.Strip(line)) == "" }
+
+// apart is a text in parts: each table by itself, and what stands between them.
+func apart(markdown string) []string {
+	var parts []string
+	table := false
+	for line := range strings.Lines(markdown) {
+		if now := strings.HasPrefix(line, "|"); now != table || parts == nil {
+			parts, table = append(parts, ""), now
+		}
+		parts[len(parts)-1] += line
 	}
-	return fit(strings.Trim(out, "\n"), width-2), nil
+	return parts
 }
 
 // style is for glamour: the terminal's own colours, so that it is readable on

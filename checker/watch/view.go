@@ -73,6 +73,8 @@ func (s *screen) layout() {
 		v.EnsureVisible(s.cursor, 0, 0)
 	case text:
 		v.SetContent(s.textPage())
+	case diff:
+		v.SetContent(s.card(func(c report.Card) { c.Diff(s.difference) }))
 	case help:
 		v.SetContent(s.helpPage())
 	}
@@ -184,7 +186,7 @@ func (s *screen) done() string {
 		"  " + good.Bold(true).Render(fmt.Sprintf("✓ Lesson %02d is done.", s.lesson.Number())),
 		"    d  compares your files with the reference",
 	}
-	if after, ok := following(s.lesson); ok {
+	if after, ok := s.lesson.Next(); ok {
 		lines = append(lines, fmt.Sprintf("    n  goes on to %02d · %s", after.Number(), after.Title))
 	} else {
 		lines = append(lines, "    It was the last one.")
@@ -355,9 +357,4 @@ func (s *screen) helpPage() string {
 	}
 	lines = append(lines, "", faint.Render("What is longer than the screen is scrolled with ↑ ↓, page up and page down."))
 	return strings.Join(lines, "\n")
-}
-
-// colours prints a diff as checker diff does.
-func (s *screen) colours(text string) string {
-	return s.card(func(c report.Card) { c.Diff(text) })
 }
