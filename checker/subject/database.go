@@ -61,7 +61,7 @@ func (s *Session) Another(t require.TestingT) *Session {
 	other := &Session{
 		Settings: s.Settings,
 		ctx:      s.ctx, bench: program, output: program.output, stuckAt: program.stuckAt, source: s.source,
-		group: s.group, database: s.database,
+		group: s.group, database: s.database, lead: program.elsewhere(command),
 		client: probe.NewClient(r.Network, r.Addr, "").Called("http://localhost:8081"),
 	}
 	s.group.mu.Lock()

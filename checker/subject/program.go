@@ -207,7 +207,7 @@ func (p *program) command(s lessons.Settings) (lessons.Command, error) {
 		if err != nil {
 			return c, fmt.Errorf("a fault of the checker's own: %w", err)
 		}
-		c.Reach = ways
+		c.Reach = append([]lessons.Reach{}, ways...) // not nil where there is none yet: see elsewhere
 	}
 	return c, nil
 }
@@ -227,10 +227,17 @@ func (p *program) Fresh(ctx context.Context, s lessons.Settings) (*Session, erro
 	}
 	session.output = p.output
 	session.stuckAt = p.stuckAt
-	if command.Reach != nil {
-		session.lead = p.lead
-	}
+	session.lead = p.elsewhere(command)
 	return session, nil
+}
+
+// elsewhere is what leads addresses to a program that has a loopback of its own, nil
+// for one that has ours.
+func (p *program) elsewhere(opened lessons.Command) func(context.Context, string) error {
+	if opened.Reach == nil {
+		return nil
+	}
+	return p.lead
 }
 
 // stuckAt ends the program in the way that makes Go print where it stands, and
@@ -298,7 +305,7 @@ func (p *program) do(ctx context.Context, c lessons.Command) (lessons.Reply, err
 		err = p.run.in.Decode(&r)
 	}
 	if err == nil {
-		if c.Op == lessons.OpOpen {
+		if c.Op == lessons.OpOpen && p.run.Control == nil { // who sits elsewhere does not tell us what to remove
 			p.run.database = r.Database
 			if c.Join {
 				p.run.database = ""

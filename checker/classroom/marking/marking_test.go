@@ -2,12 +2,14 @@ package marking
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,6 +20,7 @@ import (
 	"jwtworkshop/checker/classroom/intake"
 	"jwtworkshop/checker/classroom/sandbox"
 	"jwtworkshop/checker/grade"
+	"jwtworkshop/checker/proof"
 	"jwtworkshop/checker/subject"
 	"jwtworkshop/lessons"
 )
@@ -126,7 +129,7 @@ func New(cfg lessons.Config) http.Handler {
 		programs, err := m.Kit.Build(context.Background(), filepath.Join(folder, "a"), []intake.Work{w}, false)
 		require.NoError(t, err)
 		require.NoError(t, programs[0].Err)
-		sub := subject.Seated(func() (*subject.Seat, error) { return m.seat(folder, programs[0]) }, source(w), 1)
+		sub := subject.Seated(func() (*subject.Seat, error) { return m.seat(folder, "", programs[0]) }, source(w), 1)
 		defer sub.Close()
 		for _, host := range []string{"127.0.0.1", "localhost"} {
 			settings := sub.Settings(w.Lesson)
@@ -142,6 +145,48 @@ func New(cfg lessons.Config) http.Handler {
 			session.End()
 		}
 	})
+}
+
+// What a server does where the grader listens has to be seen from inside a sandbox,
+// too: these are found out by servers of ours that a step opens, or by a second
+// server on the same database.
+func TestWrongServersAreFoundOutInASandbox(t *testing.T) {
+	m := marker(t)
+	all, err := proof.Load(proof.Corpus, os.DirFS(filepath.Join(root, "solutions")))
+	require.NoError(t, err)
+	chosen := []string{"wrong/165-jku-is-fetched-and-not-trusted", "wrong/137-token-of-another-host"}
+	for _, c := range all {
+		number := len(c.Mistakes) > 0 && c.Mistakes[0] == 174 // lost on restart
+		if !slices.Contains(chosen, c.Name) && !number {
+			continue
+		}
+		chosen = slices.DeleteFunc(chosen, func(name string) bool { return name == c.Name })
+		w := solution(t, c.Lesson.ID, nil)
+		dir := t.TempDir()
+		file, err := c.Overlay(root, dir)
+		require.NoError(t, err)
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		var overlay struct{ Replace map[string]string }
+		require.NoError(t, json.Unmarshal(text, &overlay))
+		for original, changed := range overlay.Replace {
+			delete(w.Files, filepath.Base(original))
+			if changed != "" {
+				w.Files[filepath.Base(original)], err = os.ReadFile(changed)
+				require.NoError(t, err)
+			}
+		}
+		marks, err := m.Mark(context.Background(), []intake.Work{w})
+		require.NoError(t, err)
+		var red []string
+		for _, s := range marks[0].Steps {
+			if s.Status == grade.Failed || s.Status == grade.Error {
+				red = append(red, s.ID)
+			}
+		}
+		assert.Contains(t, red, c.Step, "%s: %s %s", c.Name, marks[0].Why, marks[0].Detail)
+	}
+	assert.Empty(t, chosen, "these are no cases any more")
 }
 
 func TestSourceShowsTheSubmissionOnly(t *testing.T) {
