@@ -243,7 +243,7 @@ func TestAServerThatSaysWhyItDoesNotStart(t *testing.T) {
 	says := func(Config) http.Handler { panic(errors.New("the tables cannot be made")) }
 	assert.EqualError(t, serve(t.Context(), All()[0], says, nil, args, io.Discard), "the tables cannot be made")
 	assert.Panics(t, func() {
-		serve(t.Context(), All()[0], func(Config) http.Handler { var m map[string]int; m["a"] = 1; return nil }, nil, args, io.Discard)
+		serve(t.Context(), All()[0], func(c Config) http.Handler { var none []int; _ = none[len(c.Secret)]; return nil }, nil, args, io.Discard)
 	}, "a fault of the code keeps its trace")
 	refuses := func(mockdb.SQLOptions) (mockdb.SQL, error) { return nil, errors.New("no such database") }
 	assert.EqualError(t, serve(t.Context(), All()[0], echoed, refuses, append(args, "-db", "nowhere"), io.Discard), "no such database")

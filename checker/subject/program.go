@@ -545,9 +545,18 @@ func Build(ctx context.Context, root, pkg, out string, flags ...string) error {
 	args := append([]string{"build", "-buildvcs=false", "-ldflags=-s -w", "-o", out}, flags...)
 	cmd := exec.CommandContext(ctx, "go", append(args, pkg)...)
 	cmd.Dir = root
+	endsWhole(cmd)
+	// A build that is ended leaves its files behind: it gets a folder of its own for
+	// them.
+	scratch, err := os.MkdirTemp("", "workshop-build-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(scratch)
+	cmd.Env = append(os.Environ(), "GOTMPDIR="+scratch)
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output
-	err := cmd.Run()
+	err = cmd.Run()
 	if errors.Is(err, exec.ErrNotFound) {
 		return ErrNoGo
 	}
