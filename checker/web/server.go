@@ -66,7 +66,7 @@ type running struct {
 // A seen token is one that an answer of the running server held.
 type seen struct {
 	Raw   string    `json:"raw"`
-	What  string    `json:"what"`  // "access token, /login as ada"
+	What  string    `json:"what"`  // "access token, /login for ada"
 	Kind  string    `json:"kind"`  // "access" or "refresh"
 	At    time.Time `json:"at"`    // by the server's clock
 	Login time.Time `json:"login"` // when the login was that it goes back to
