@@ -13,7 +13,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -377,19 +376,20 @@ func lastWords(output string, source Source) string {
 	return strings.Join(lines[max(0, len(lines)-10):], "\n")
 }
 
-// loopback finds an address of this machine's own in a URL.
-var loopback = regexp.MustCompile(`^https?://((?:127\.0\.0\.1|localhost):\d+)`)
+// loopback finds addresses of this machine's own in URLs.
+var loopback = regexp.MustCompile(`"https?://((?:127\.0\.0\.1|localhost):\d+)`)
 
 // companions are the loopback addresses that a server with these settings is to
-// reach.
+// reach: those of the URLs anywhere in them.
 func companions(s lessons.Settings) []string {
+	text, err := json.Marshal(s)
+	if err != nil {
+		panic(err) // it is sent to the program as JSON, too
+	}
 	var addrs []string
-	for _, field := range reflect.ValueOf(s).Fields() {
-		if field.Kind() != reflect.String {
-			continue
-		}
-		if m := loopback.FindStringSubmatch(field.String()); m != nil && !slices.Contains(addrs, m[1]) {
-			addrs = append(addrs, m[1])
+	for _, m := range loopback.FindAllSubmatch(text, -1) {
+		if addr := string(m[1]); !slices.Contains(addrs, addr) {
+			addrs = append(addrs, addr)
 		}
 	}
 	return addrs
