@@ -5,27 +5,32 @@ import { $, ask, clock, copier, day, fill, fold, h, hour, problem, relative, say
 let server = { running: false, tokens: [], cookies: [], log: [] };
 let known = false;
 
-// What a lesson's server understands, by the number of the lesson from which on it
-// does.
+// What a lesson's server understands, by the lesson's number. Lesson 10's keeps the
+// tokens to itself, lesson 11's gets them elsewhere, and 12 and 13 go on from 06.
 const json = (v) => JSON.stringify(v);
+const ada = { username: "ada", password: "analytical-engine-1843" };
 const ready = [
-  { name: "Log in as ada", from: 1, method: "POST", path: "/login", body: json({ username: "ada", password: "analytical-engine-1843" }) },
-  { name: "Wrong password", from: 1, method: "POST", path: "/login", body: json({ username: "ada", password: "guess" }) },
-  { name: "Profile", from: 3, method: "GET", path: "/profile", token: "access" },
-  { name: "Dashboard", from: 3, method: "GET", path: "/dashboard", token: "access" },
-  { name: "Refresh", from: 5, method: "POST", path: "/refresh", token: "refresh" },
-  { name: "Log out", from: 6, method: "POST", path: "/logout", token: "access" },
-  { name: "Log out everywhere", from: 6, method: "POST", path: "/logout-all", token: "access" },
-  { name: "Confirm the password", from: 7, method: "POST", path: "/reauth", token: "access", body: json({ password: "analytical-engine-1843" }) },
-  { name: "Change the password", from: 7, method: "POST", path: "/password", token: "access", body: json({ current: "analytical-engine-1843", new: "difference-engine-1822" }) },
+  { name: "Log in as ada", at: (n) => n !== 11, method: "POST", path: "/login", body: json(ada) },
+  { name: "Wrong password", at: (n) => n !== 11, method: "POST", path: "/login", body: json({ ...ada, password: "guess" }) },
+  { name: "Profile", at: (n) => n >= 3 && n !== 11, method: "GET", path: "/profile", token: "access" },
+  { name: "Dashboard", at: (n) => n >= 3 && n !== 11, method: "GET", path: "/dashboard", token: "access" },
+  { name: "Refresh", at: (n) => n >= 5 && n !== 10 && n !== 11, method: "POST", path: "/refresh", token: "refresh" },
+  { name: "Start page", at: (n) => n === 11, method: "GET", path: "/" },
+  { name: "Home", at: (n) => n === 11, method: "GET", path: "/home" },
+  { name: "Log in", at: (n) => n === 11, method: "GET", path: "/login?next=/home" },
+  { name: "Log out", at: (n) => n >= 6 && n !== 10, method: "POST", path: "/logout", token: "access" },
+  { name: "Log out everywhere", at: (n) => n >= 6 && n !== 10 && n !== 11, method: "POST", path: "/logout-all", token: "access" },
+  { name: "Confirm the password", at: (n) => n >= 7 && n <= 9, method: "POST", path: "/reauth", token: "access", body: json({ password: ada.password }) },
+  { name: "Change the password", at: (n) => n >= 7 && n <= 9, method: "POST", path: "/password", token: "access", body: json({ current: ada.password, new: "difference-engine-1822" }) },
+  { name: "Public keys", at: (n) => n === 12, method: "GET", path: "/.well-known/jwks.json" },
 ];
-const cookieLessons = new Set(["09-cookies"]);
+const cookieLessons = new Set(["09-cookies", "11-oauth-client"]);
 
 const number = () => Number((server.running ? server.lesson : $("lesson").value).slice(0, 2));
 const byCookies = () => cookieLessons.has(server.running ? server.lesson : $("lesson").value);
 
 function presets() {
-  fill($("presets"), ready.filter((r) => r.from <= number()).map((r) => h("button", { type: "button", class: "small", "data-key": r.name, onclick: () => {
+  fill($("presets"), ready.filter((r) => r.at(number())).map((r) => h("button", { type: "button", class: "small", "data-key": r.name, onclick: () => {
     $("method").value = r.method;
     $("path").value = r.path;
     $("body").value = r.body ?? "";
@@ -68,6 +73,7 @@ function running(s) {
   const t = s.settings;
   fill($("running"),
     h("p", { class: "running-line" }, h("span", { class: "dot", "aria-hidden": "true" }), h("strong", {}, `${s.lesson} `), s.solution ? "the reference" : "your code", " at ", h("code", {}, s.url)),
+    s.lesson === "11-oauth-client" && h("p", { class: "soft" }, "People sign in on a page of the provider’s, in a browser. The pad goes as far as the way there; ", h("code", {}, "make run LESSON=11"), " goes all the way."),
     s.stale && h("p", { class: "note" }, "You have changed the code since. Start it again to have the new one."),
     h("div", { class: "clock" },
       h("p", { class: "clock-face" }, h("span", { class: "soft" }, "Its clock"), h("time", { id: "time" }, day(clock.now())), h("span", { class: "soft", id: "ahead" }, s.skipped > 0 ? `${relative(s.skipped * 1000, 0).replace("in ", "")} ahead` : "the real time")),
