@@ -75,6 +75,7 @@ func open(t testing.TB) *visit {
 	require.NoError(t, chromedp.Do(tab, chromedp.EmulateViewport(1280, 900)))
 	v := &visit{t: t, ctx: tab, url: url, book: book}
 	go v.listen()
+	v.theme("light") // and nothing moves: a click is to meet what it aimed at
 	return v
 }
 
@@ -172,6 +173,9 @@ func (v *visit) click(selector string) {
 // press clicks the button of that name.
 func (v *visit) press(name string) {
 	v.t.Helper()
+	if name == "Send" {
+		v.until(`!document.querySelector("#send").disabled`) // the last answer has been shown
+	}
 	v.do(chromedp.Click(fmt.Sprintf("//*[self::button or self::a or self::summary][contains(normalize-space(.), %q)]", name)))
 }
 

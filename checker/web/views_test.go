@@ -88,6 +88,7 @@ func TestATokenExpiresInTheLab(t *testing.T) {
 	v.press("Start")
 	v.says("#running", "http://127.0.0.1:")
 	send := func(ready string, status int) {
+		v.until(`!document.querySelector("#send").disabled`)
 		n := evaluate[int](v, `document.querySelectorAll(".sequence details").length`)
 		v.press(ready)
 		v.press("Send")
