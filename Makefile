@@ -7,9 +7,9 @@ CHECKER   := .workshop/bin/checker
 # The learner's own code is not among these: editing a lesson does not rebuild
 # the checker.
 CHECKER_SOURCES := go.mod go.sum $(wildcard lessons/*.go lessons/*/*.md lessons/*/*.svg mockdb/*.go \
-	checker/*.go checker/*/*.go checker/*/*.txtar)
+	checker/*.go checker/*/*.go checker/*/*.txtar checker/*/*.html checker/upstream/keys/*)
 
-.PHONY: check watch run list hint diff reset explain url test proof bench soak mutants fuzz originals help
+.PHONY: check watch web run list hint diff reset explain url class selftest test proof bench soak mutants fuzz bench-class soak-class originals help
 
 check: $(CHECKER) ## grade a lesson: LESSON=05, or all; without it the first that is not done
 	@$(CHECKER) check $(LESSON) $(if $(STEP),--step $(STEP)) $(FLAGS)
@@ -19,6 +19,9 @@ watch: $(CHECKER) ## grade a lesson whenever you save: LESSON=05
 
 run: $(CHECKER) ## start your server: LESSON=05 FLAGS="-access-ttl 30s"
 	@$(CHECKER) run $(LESSON) $(if $(FLAGS),-- $(FLAGS))
+
+web: ## the workshop as a page in your browser: FLAGS="-addr 127.0.0.1:9000"
+	@go run ./checker/web $(FLAGS)
 
 list: $(CHECKER) ## the lessons, and how far you are
 	@$(CHECKER) list
@@ -61,8 +64,20 @@ mutants: ## change the references one operator at a time, and see that the suite
 fuzz: ## feed what parses foreign input with random input: TIME=1h for each target
 	@go run ./checker/proof/fuzz $(if $(TIME),-time $(TIME))
 
+class: ## for teachers: grade a class: SUBMISSIONS=dir OUT=dir FLAGS="--config class.yaml"
+	@go run ./checker/classroom grade $(or $(SUBMISSIONS),$(error say where they are: make class SUBMISSIONS=dir)) $(if $(OUT),--out $(OUT)) $(FLAGS)
+
+selftest: ## for teachers: does this machine hold hostile submissions?
+	@go run ./checker/classroom selftest $(CASE)
+
+bench-class: ## what grading a class costs, against a loop of go test
+	@go run ./checker/classroom/drill bench $(FLAGS)
+
+soak-class: ## kill grader, workers and queue at random moments, and compare the grades
+	@go run ./checker/classroom/drill kill $(FLAGS)
+
 originals: $(CHECKER) ## for authors: pack the starters as they are now
 	@$(CHECKER) originals --write
 
 help: ## this list
-	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /\1|/' | while IFS='|' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1|/' | while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done

@@ -55,7 +55,12 @@ func (c *runCommand) Run(d *desk) error {
 		defer api.Close()
 		flags = append(flags, "-upstream", api.URL())
 	}
-	return d.hand(nil, program, flags...)
+	more, stop, err := provide(l, flags, d.out)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	return d.hand(nil, program, append(more, flags...)...)
 }
 
 // hand gives the terminal to a program until it ends, or is told to by Ctrl-C.

@@ -11,6 +11,7 @@ import (
 	"jwtworkshop/checker/report"
 	"jwtworkshop/checker/subject"
 	"jwtworkshop/checker/suites"
+	"jwtworkshop/lessons"
 )
 
 type urlCommand struct {
@@ -24,6 +25,9 @@ type urlCommand struct {
 	FreshFor   time.Duration `name:"fresh-for" help:"How long a login counts as fresh (default: the lesson's)."`
 	SessionTTL time.Duration `name:"session-ttl" help:"When its sessions end for good (default: the lesson's)."`
 	KeyTTL     time.Duration `name:"key-ttl" help:"How long a key of lesson 12 signs before the next one does (default: the lesson's)."`
+	Provider   string        `name:"provider-listen" placeholder:"HOST:PORT" help:"Where the checker's identity provider is to listen (lesson 11): 127.0.0.1:9000. Its issuer is http://HOST:PORT."`
+	ClientID   string        `name:"client-id" help:"What the server is called at that provider."`
+	Client     string        `name:"client-secret" help:"The server's secret there; none is a public client."`
 	User       []string      `sep:"none" placeholder:"NAME:PASSWORD" help:"A user besides cosmo; may be given several times."`
 	Upstream   string        `name:"upstream-listen" default:"127.0.0.1:9000" placeholder:"HOST:PORT" help:"Where the checker's API listens, for a lesson whose server logs in at one: start the server with http://HOST:PORT for its upstream."`
 	Patience   time.Duration `default:"3m" help:"The longest that a step may let pass on the real clock."`
@@ -65,6 +69,13 @@ func (c *urlCommand) Run(d *desk) error {
 	if s.RefreshTTL < s.AccessTTL {
 		return fmt.Errorf("the refresh token (%v) dies before the access token (%v): give both --access-ttl and --refresh-ttl as the server has them", s.RefreshTTL, s.AccessTTL)
 	}
+	s.URL = strings.TrimSuffix(c.URL, "/")
+	if l.SignsIn {
+		if c.Provider == "" || c.ClientID == "" {
+			return errors.New("the server is to let people sign in at the checker's own provider: tell it the issuer http://127.0.0.1:9000, say, with a client ID and a secret, and say here --provider-listen 127.0.0.1:9000 --client-id … --client-secret …")
+		}
+		s.Provider = lessons.Provider{Issuer: "http://" + c.Provider, ClientID: c.ClientID, ClientSecret: c.Client}
+	}
 	for _, u := range c.User {
 		name, password, ok := strings.Cut(u, ":")
 		if !ok || name == "" || password == "" {
@@ -103,15 +114,19 @@ func free(addr string) error {
 }
 
 // announce says how long a grading will take. Steps that wait do so beside each
-// other: it takes as long as the longest that patience allows.
+// other: it takes as long as the longest that patience allows. Where they share a
+// companion they take turns.
 func announce(suite grade.Suite, t subject.Target) string {
-	var longest time.Duration
+	var longest, all time.Duration
 	for _, s := range suite.Steps {
 		if s.Takes != nil {
 			if takes := s.Takes(t.Settings); takes <= t.Patience {
-				longest = max(longest, takes)
+				longest, all = max(longest, takes), all+takes
 			}
 		}
+	}
+	if suite.Beside != nil {
+		longest = all
 	}
 	return "about " + (longest + time.Second).Round(time.Second).String()
 }

@@ -1,7 +1,6 @@
 package lessons
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -33,6 +32,8 @@ type Settings struct {
 	SessionTTL time.Duration
 	Upstream   string
 	KeyTTL     time.Duration
+	URL        string      // where the server is reached; "" is where it listens
+	Provider   Provider    // where people sign in (lesson 11)
 	Slow       bool        // the database and the clock take a moment to answer, as they do over a network
 	HashCost   mockdb.Cost // of the passwords of users who are added; zero is mockdb.Cheap
 	Database   string      // lesson 13: where it is; "" is a SQLite file of the server's own
@@ -44,7 +45,8 @@ func (s Settings) Config(db *mockdb.DB, now func() time.Time) Config {
 		DB: db, Now: now,
 		Secret: s.Secret, Issuer: s.Issuer, Audience: s.Audience,
 		AccessTTL: s.AccessTTL, RefreshTTL: s.RefreshTTL, FreshFor: s.FreshFor, SessionTTL: s.SessionTTL, KeyTTL: s.KeyTTL,
-		Upstream:   s.Upstream,
+		Upstream: s.Upstream,
+		URL:      s.URL, Provider: s.Provider,
 		CountVisit: func(string) {},
 		Log:        slog.New(slog.DiscardHandler),
 	}
@@ -77,6 +79,7 @@ const (
 	OpAddUser    = "add-user"    // insert a user
 	OpDeleteUser = "delete-user" // remove one
 	OpReport     = "report"      // what happened behind the server's answers
+	OpReach      = "reach"       // let the server reach more
 
 	// For a server with a real database.
 	OpClose   = "close"   // close the server; its database stays
@@ -94,7 +97,7 @@ type Reply struct {
 	UserID  int    // OpAddUser
 	Hash    string // OpAddUser: the stored hash, which no answer may hold
 	Visits  int    // OpReport: dashboards shown
-	Logged  string // OpReport: what the server has logged, warnings and worse
+	Logged  string // OpReport: the end of what the server has written to its log
 	Panics  []Panic
 
 	Database string         // OpOpen: where the database is, for another server to join
@@ -126,7 +129,7 @@ type Bench struct {
 	sql    mockdb.SQL // nil where there is none
 	http   *http.Server
 	visits int
-	logged bytes.Buffer
+	logged []byte
 	panics []Panic
 }
 
@@ -144,10 +147,12 @@ func (b *Bench) Do(c Command) Reply {
 		return b.addUser(c)
 	case OpDeleteUser:
 		return b.deleteUser(c.Username)
+	case OpReach:
+		return Reply{Error: message(b.reach(c.Reach))}
 	case OpReport:
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		return Reply{Visits: b.visits, Logged: b.logged.String(), Panics: b.panics}
+		return Reply{Visits: b.visits, Logged: string(b.logged), Panics: b.panics}
 	case OpClose:
 		b.stop()
 		return Reply{}
@@ -241,8 +246,7 @@ func (b *Bench) stop() {
 func (b *Bench) open(c Command) (r Reply) {
 	b.Close()
 	b.mu.Lock()
-	b.clock, b.visits, b.panics = c.Settings.Start.In(zone(c.East)), 0, nil
-	b.logged.Reset()
+	b.clock, b.visits, b.logged, b.panics = c.Settings.Start.In(zone(c.East)), 0, nil, nil
 	b.mu.Unlock()
 
 	if b.pristine == nil {
@@ -265,7 +269,9 @@ func (b *Bench) open(c Command) (r Reply) {
 		}
 	}()
 	cfg := c.Settings.Config(b.db, b.now)
-	cfg.URL = baseURL(l)
+	if cfg.URL == "" {
+		cfg.URL = baseURL(l)
+	}
 	if c.Settings.Slow {
 		b.db.AfterLook(aMoment)
 		cfg.Now = func() time.Time {
@@ -283,7 +289,7 @@ func (b *Bench) open(c Command) (r Reply) {
 	}
 	cfg.Log = slog.New(slog.NewMultiHandler(
 		slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}),
-		slog.NewTextHandler(b, &slog.HandlerOptions{Level: slog.LevelWarn}),
+		slog.NewTextHandler(logbook{b}, &slog.HandlerOptions{Level: slog.LevelDebug}),
 	))
 	cfg.CountVisit = func(string) {
 		b.mu.Lock()
@@ -314,17 +320,25 @@ func (b *Bench) open(c Command) (r Reply) {
 	return r
 }
 
-// Write keeps a line that the server has logged.
-func (b *Bench) Write(line []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.logged.Write(line)
-}
-
 func (b *Bench) now() time.Time {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.clock
+}
+
+// A logbook keeps the end of what a server logs.
+type logbook struct{ *Bench }
+
+const logbookBytes = 64 << 10
+
+func (b logbook) Write(line []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.logged = append(b.logged, line...)
+	if over := len(b.logged) - logbookBytes; over > 0 {
+		b.logged = b.logged[over:]
+	}
+	return len(line), nil
 }
 
 // aMoment is long enough for others to come in between: where looking and writing

@@ -42,10 +42,19 @@ type Config struct {
 
 	Upstream string // the API that this server logs in at, without a slash at the end (lesson 10)
 
-	URL string // where this server is reached, without a slash at the end: "http://127.0.0.1:8080"
+	URL      string   // where this server is reached, without a slash at the end: "http://127.0.0.1:8080"
+	Provider Provider // where people sign in (lesson 11)
 
 	CountVisit func(username string) // notes that the dashboard was shown (lesson 03)
 	Log        *slog.Logger          // for a person to read; never a password or a token
+}
+
+// A Provider is an OpenID provider, and what it calls the application that lets
+// people sign in there.
+type Provider struct {
+	Issuer       string // as its discovery document says, exactly: "https://login.example/tenant/v2.0"
+	ClientID     string // who the application is to it
+	ClientSecret string // what the application proves that with; "" is a public client
 }
 
 // minSecret is in bytes: as many bits as the hash of HS256 has (RFC 7518 §3.2).
@@ -98,6 +107,7 @@ type Lesson struct {
 
 	Upstream bool // its server logs in at an API, at Config.Upstream
 	Keys     bool // its server makes keys of its own: KeyTTL counts
+	SignsIn  bool // its server lets people sign in at a [Provider]
 }
 
 // All returns the lessons in their order.
@@ -133,6 +143,9 @@ func All() []Lesson {
 		{ID: "10-client", Title: "The client", Minutes: 60,
 			Aim:  "stay logged in at somebody else's API: refresh before a token expires or after it is refused, once, whoever asks",
 			Edit: []string{"session.go", "transport.go"}, Upstream: true},
+		{ID: "11-oauth-client", Title: "Sign in elsewhere", Minutes: 75, SignsIn: true,
+			Aim:  "let people sign in at an identity provider, and keep them signed in when the access token expires",
+			Edit: []string{"provider.go", "login.go", "require.go", "home.go", "logout.go"}},
 		{ID: "12-keys", Title: "Keys", Minutes: 50, Base: "06-rotation",
 			Aim:  "sign with a private key, publish the public one, and replace the pair every day without logging anybody out",
 			Edit: []string{"keys.go", "token.go"}, Keys: true},

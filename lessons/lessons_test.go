@@ -243,7 +243,7 @@ func TestAServerThatSaysWhyItDoesNotStart(t *testing.T) {
 	says := func(Config) http.Handler { panic(errors.New("the tables cannot be made")) }
 	assert.EqualError(t, serve(t.Context(), All()[0], says, nil, args, io.Discard), "the tables cannot be made")
 	assert.Panics(t, func() {
-		serve(t.Context(), All()[0], func(Config) http.Handler { var m map[string]int; m["a"] = 1; return nil }, nil, args, io.Discard)
+		serve(t.Context(), All()[0], func(c Config) http.Handler { var none []int; _ = none[len(c.Secret)]; return nil }, nil, args, io.Discard)
 	}, "a fault of the code keeps its trace")
 	refuses := func(mockdb.SQLOptions) (mockdb.SQL, error) { return nil, errors.New("no such database") }
 	assert.EqualError(t, serve(t.Context(), All()[0], echoed, refuses, append(args, "-db", "nowhere"), io.Discard), "no such database")
@@ -261,4 +261,52 @@ func TestServersThatDoNotOpen(t *testing.T) {
 	assert.Contains(t, b.Do(Command{Op: OpOpen, Settings: settings}).Error, "no handler")
 	settings.Secret = nil
 	assert.Contains(t, b.Do(Command{Op: OpOpen, Settings: settings}).Error, "secret", "an unsafe configuration opens nothing")
+}
+
+// A server that lets people sign in elsewhere is told where, and where it is itself.
+func TestTheProviderIsNamedByFlags(t *testing.T) {
+	l, err := Find("11-oauth-client")
+	require.NoError(t, err)
+	got := make(chan Config, 1)
+	build := func(c Config) http.Handler {
+		got <- c
+		return http.NotFoundHandler()
+	}
+	for _, args := range [][]string{nil, {"-issuer-url", "https://login.example"}, {"-client-id", "app"}} {
+		err := serve(t.Context(), l, build, nil, args, io.Discard)
+		require.Error(t, err)
+		assert.NotContains(t, err.Error(), "\n")
+		assert.Contains(t, err.Error(), "-issuer-url")
+	}
+	assert.Error(t, serve(t.Context(), All()[0], build, nil, []string{"-issuer-url", "x"}, io.Discard), "other lessons have no such flag")
+
+	ctx, cancel := context.WithCancel(t.Context())
+	var out buffer
+	ended := make(chan error, 1)
+	go func() {
+		ended <- serve(ctx, l, build, nil, []string{"-addr", "127.0.0.1:0", "-url", "http://localhost:8080", "-issuer-url", "https://login.example", "-client-id", "app", "-client-secret", "secret"}, &out)
+	}()
+	c := <-got
+	cancel()
+	require.NoError(t, <-ended)
+	assert.Equal(t, Provider{Issuer: "https://login.example", ClientID: "app", ClientSecret: "secret"}, c.Provider)
+	assert.Equal(t, "http://localhost:8080", c.URL)
+	assert.Contains(t, out.String(), "Open http://localhost:8080 in a browser")
+}
+
+// What a server logs is there for a grader that asks.
+func TestTheBenchKeepsTheLog(t *testing.T) {
+	settings := All()[0].Settings()
+	settings.Secret = bytes.Repeat([]byte("k"), 32)
+	b := &Bench{New: func(c Config) http.Handler {
+		c.Log.Warn("refused", "reason", "case-7")
+		return http.NotFoundHandler()
+	}}
+	defer b.Close()
+	require.Empty(t, b.Do(Command{Op: OpOpen, Settings: settings}).Error)
+	assert.Contains(t, b.Do(Command{Op: OpReport}).Logged, "case-7")
+	logbook{b}.Write(bytes.Repeat([]byte("x"), 2*logbookBytes))
+	assert.Len(t, b.Do(Command{Op: OpReport}).Logged, logbookBytes)
+	require.Empty(t, b.Do(Command{Op: OpOpen, Settings: settings}).Error)
+	assert.NotContains(t, b.Do(Command{Op: OpReport}).Logged, "xxxx", "another server, another log")
 }

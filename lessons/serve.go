@@ -91,6 +91,12 @@ func serve(ctx context.Context, l Lesson, newServer New, open mockdb.OpenSQL, ar
 	if open != nil {
 		flags.StringVar(&s.Database, "db", "workshop.db", "keep users and sessions in this `file` or at postgres://…")
 	}
+	if l.SignsIn {
+		flags.StringVar(&s.URL, "url", "", "where this server is reached, if that is not where it listens: `http://localhost:8080`")
+		flags.StringVar(&s.Provider.Issuer, "issuer-url", "", "the `issuer` of the provider that people sign in at")
+		flags.StringVar(&s.Provider.ClientID, "client-id", "", "what the provider calls this application")
+		flags.StringVar(&s.Provider.ClientSecret, "client-secret", "", "the application's secret there; none is a public client")
+	}
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		flags.SetOutput(out)
 		flags.PrintDefaults()
@@ -124,19 +130,17 @@ func serve(ctx context.Context, l Lesson, newServer New, open mockdb.OpenSQL, ar
 		defer database.Close()
 		cfg.SQL = database.DB()
 	}
+	if l.SignsIn && (cfg.Provider.Issuer == "" || cfg.Provider.ClientID == "") {
+		return fmt.Errorf("people are to sign in at a provider, and none is named: make run LESSON=%02d starts one, or say -issuer-url and -client-id", l.Number())
+	}
 	listener, err := net.Listen("tcp", *addr)
 	if err != nil {
 		return fmt.Errorf("cannot listen on %s (%w): is another server running there? Try -addr 127.0.0.1:8081", *addr, err)
 	}
-	cfg.URL = baseURL(listener)
-	fmt.Fprintf(out, `%s · your server listens on http://%s, Ctrl-C ends it. Try, in another terminal:
-
-  curl -i http://%[2]s/login -H 'Content-Type: application/json' -d '{"username":"cosmo","password":"space-corgi"}'
-
-`, l.ID, listener.Addr())
-	if l.Upstream {
-		fmt.Fprintf(out, "  curl -i http://%s/profile\n\nand in a browser http://%[1]s/app/\n\n", listener.Addr())
+	if cfg.URL == "" {
+		cfg.URL = baseURL(listener)
 	}
+	fmt.Fprintf(out, "%s · your server listens on http://%s, Ctrl-C ends it. %s\n\n", l.ID, listener.Addr(), l.toTry(cfg.URL))
 
 	handler, err := start(newServer, cfg)
 	if err != nil {
@@ -178,6 +182,20 @@ func start(newServer New, cfg Config) (handler http.Handler, err error) {
 		}
 	}()
 	return newServer(cfg), nil
+}
+
+// toTry is what a person may do first with a server at that URL.
+func (l Lesson) toTry(url string) string {
+	if l.SignsIn {
+		return fmt.Sprintf("Open %s in a browser.", url)
+	}
+	text := fmt.Sprintf(`Try, in another terminal:
+
+  curl -i %s/login -H 'Content-Type: application/json' -d '{"username":"cosmo","password":"space-corgi"}'`, url)
+	if l.Upstream {
+		text += fmt.Sprintf("\n  curl -i %s/profile\n\nand in a browser %[1]s/app/", url)
+	}
+	return text
 }
 
 // logRequests logs method, path, status and time of each request: no header, no

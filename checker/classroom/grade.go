@@ -25,6 +25,7 @@ type graded struct {
 	Out         string   `short:"o" default:"graded" help:"Where the gradebook and the ledger go."`
 	Config      string   `short:"c" placeholder:"FILE" help:"Points, due dates and what is known of students, in YAML."`
 	Canvas      string   `placeholder:"FILE" help:"A gradebook exported from Canvas: a copy with our columns filled in is written to OUT/canvas.csv."`
+	Summary     string   `placeholder:"FILE" help:"Append a summary in Markdown, as GitHub Actions shows it."`
 	Lesson      []string `placeholder:"05" help:"Only these lessons."`
 	Prefix      string   `help:"Cut this off the submissions' names: GitHub Classroom puts the assignment there."`
 	Jobs        int      `short:"j" help:"Students at a time; as many as there are cores unless given."`
@@ -183,6 +184,18 @@ func (s *sitting) write(pupils []*pupil) (b *gradebook.Book, err error) {
 		}
 		defer func() { err = errors.Join(err, f.Close()) }()
 		stream, err := begin(f)
+		if err != nil {
+			return nil, err
+		}
+		streams = append(streams, stream)
+	}
+	if s.Summary != "" {
+		f, err := os.OpenFile(s.Summary, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, f.Close()) }()
+		stream, err := gradebook.Summary(f)
 		if err != nil {
 			return nil, err
 		}

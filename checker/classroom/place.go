@@ -91,7 +91,8 @@ func hashOf(root string, patterns []string) (string, error) {
 // [sandbox.ErrUnavailable] where submissions cannot be isolated.
 func (p *place) setUp(ctx context.Context) (*marking.Marker, error) {
 	p.once.Do(func() {
-		if p.folder, p.err = os.MkdirTemp("", "classroom-"); p.err != nil {
+		sweep()
+		if p.folder, p.err = os.MkdirTemp("", fmt.Sprintf("classroom-%d-", os.Getpid())); p.err != nil {
 			return
 		}
 		if p.err = os.Chmod(p.folder, 0o711); p.err != nil { // who is in a sandbox must get through
@@ -118,6 +119,20 @@ func (p *place) setUp(ctx context.Context) (*marking.Marker, error) {
 		p.marker = &marking.Marker{Kit: kit, Box: box, Folder: work}
 	})
 	return p.marker, p.err
+}
+
+// sweep removes what graders that were killed have left behind.
+func sweep() {
+	if _, err := os.Stat("/proc/self"); err != nil {
+		return // nobody knows who still lives
+	}
+	left, _ := filepath.Glob(filepath.Join(os.TempDir(), "classroom-[0-9]*-*"))
+	for _, folder := range left {
+		pid, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(folder), "classroom-"), "-")
+		if _, err := os.Stat("/proc/" + pid); errors.Is(err, fs.ErrNotExist) {
+			os.RemoveAll(folder) // another user's stays
+		}
+	}
 }
 
 // Mark grades on this machine.

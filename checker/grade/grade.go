@@ -42,6 +42,9 @@ type Step struct {
 	// Set changes the settings of the step's server; nil leaves them.
 	Set func(*lessons.Settings)
 
+	// Before tells the companion how to behave while the server starts; nil is as ever.
+	Before func(subject.Companion)
+
 	// Check asks the server and ends through t where it breaks the rule.
 	Check func(t require.TestingT, s *subject.Session)
 }
@@ -347,7 +350,7 @@ func (r *Runner) try(ctx context.Context, step Step) Result {
 		defer cancel()
 	}
 	result := Result{Step: step}
-	session, err := r.fresh(ctx, settings)
+	session, err := Fresh(ctx, r.suite, step, r.subject, settings)
 	if err != nil {
 		result.settle(err)
 		result.Took = time.Since(start)
@@ -361,22 +364,12 @@ func (r *Runner) try(ctx context.Context, step Step) Result {
 		}
 	}
 
-	rec := &recorder{}
-	ended := make(chan any, 1)
-	go func() {
-		var panicked any
-		defer func() { ended <- panicked }()
-		defer func() { panicked = recover() }()
-		step.Check(rec, session)
-	}()
-	panicked := <-ended
-	switch err, isErr := panicked.(error); {
-	case panicked != nil && !isErr:
-		result.Status, result.Reason = Error, fmt.Sprintf("a fault of the checker's own: %v", panicked)
-	case isErr:
+	result.Failure, err = Attempt(session, step.Check)
+	switch {
+	case err != nil:
 		result.settle(err)
-	case rec.failure != nil:
-		result.Status, result.Failure = Failed, rec.failure
+	case result.Failure != nil:
+		result.Status = Failed
 	default:
 		result.Status = Passed
 	}
@@ -384,16 +377,42 @@ func (r *Runner) try(ctx context.Context, step Step) Result {
 	return result
 }
 
-// fresh starts a server and what it is to have beside it.
-func (r *Runner) fresh(ctx context.Context, settings lessons.Settings) (*subject.Session, error) {
-	if r.suite.Beside == nil {
-		return r.subject.Fresh(ctx, settings)
+// Attempt lets check talk to the server of a session and returns how that ended:
+// with the failure that it recorded, with what kept it from its end (such as
+// [*subject.Ungradable]), or with neither.
+func Attempt(s *subject.Session, check func(require.TestingT, *subject.Session)) (*probe.Failure, error) {
+	rec := &recorder{}
+	ended := make(chan any, 1)
+	go func() {
+		var panicked any
+		defer func() { ended <- panicked }()
+		defer func() { panicked = recover() }()
+		check(rec, s)
+	}()
+	panicked := <-ended
+	switch err, isErr := panicked.(error); {
+	case isErr:
+		return nil, err
+	case panicked != nil:
+		return nil, fmt.Errorf("a fault of the checker's own: %v", panicked)
 	}
-	beside := r.suite.Beside()
+	return rec.failure, nil
+}
+
+// Fresh starts a server of the suite's lesson, for a step, and what it is to have
+// beside it. The caller ends the session.
+func Fresh(ctx context.Context, suite Suite, step Step, sub subject.Subject, settings lessons.Settings) (*subject.Session, error) {
+	if suite.Beside == nil {
+		return sub.Fresh(ctx, settings)
+	}
+	beside := suite.Beside()
 	if err := beside.Open(&settings); err != nil {
 		return nil, fmt.Errorf("a fault of the checker's own: %w", err)
 	}
-	session, err := r.subject.Fresh(ctx, settings)
+	if step.Before != nil {
+		step.Before(beside)
+	}
+	session, err := sub.Fresh(ctx, settings)
 	if err != nil {
 		beside.Close()
 		return nil, err

@@ -3,8 +3,11 @@ package probe
 import (
 	"encoding/json"
 	"fmt"
+	"html"
 	"maps"
+	"mime"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -62,6 +65,9 @@ func (e *Exchange) Summary() string {
 		return "no answer"
 	}
 	text := strings.TrimSpace(string(e.ReplyBody))
+	if kind, _, err := mime.ParseMediaType(e.ReplyHeader.Get("Content-Type")); err == nil && kind == "text/html" {
+		text = "a page: " + visible(text)
+	}
 	if v, err := e.JSON(); err == nil {
 		if compact, err := json.Marshal(v); err == nil {
 			text = string(compact)
@@ -72,6 +78,17 @@ func (e *Exchange) Summary() string {
 	}
 	return fmt.Sprintf("%d %s", e.Status, foldAnswer(printable(text)))
 }
+
+// visible is about what a reader sees of a page.
+func visible(page string) string {
+	text := html.UnescapeString(tag.ReplaceAllString(unseen.ReplaceAllString(page, " "), " "))
+	return strings.Join(strings.Fields(text), " ")
+}
+
+var (
+	unseen = regexp.MustCompile(`(?is)<(?:style|script|title)\b.*?</(?:style|script|title)>|<!--.*?-->`)
+	tag    = regexp.MustCompile(`<[^>]*>`)
+)
 
 // Headers lists the named headers of the answer as they came.
 func (e *Exchange) Headers(names ...string) string {

@@ -87,6 +87,7 @@ var random = []*regexp.Regexp{
 	regexp.MustCompile(`\b(ada|grace|alan|radia|linus|katherine|margaret|barbara)-[a-z0-9]{5}\b`),
 	regexp.MustCompile(`(issuer|api)-[a-z0-9]{8}`),
 	regexp.MustCompile(`pw-[A-Z0-9]{16}`),
+	regexp.MustCompile(`\bsession=[A-Za-z0-9_-]{20,}`),
 	regexp.MustCompile(`[0-9.]+(ms|µs|s)\b`),
 	regexp.MustCompile(`([0-9]+[hm])+`),
 	regexp.MustCompile(`\b[0-9]{10,}\b`),

@@ -328,9 +328,14 @@ func listening(t *testing.T, c proof.Case, program string) subject.Subject {
 		s.Upstream = "http://" + freeAddress(t)
 		args = append(args, "-upstream", s.Upstream)
 	}
+	if c.Lesson.SignsIn {
+		s.Provider = lessons.Provider{Issuer: "http://" + freeAddress(t), ClientID: "app-at-a-url", ClientSecret: "a-secret-of-the-app-at-a-url"}
+		args = append(args, "-issuer-url", s.Provider.Issuer, "-client-id", s.Provider.ClientID, "-client-secret", s.Provider.ClientSecret)
+	}
 	cmd := exec.Command(program, args...)
 	cmd.Dir = t.TempDir() // where it may leave files
 	address := start(t, cmd)
+	s.URL = address
 	sub, err := subject.URL(subject.Target{URL: address, Settings: s, Patience: patience(), Users: remoteUsers})
 	require.NoError(t, err)
 	return sub

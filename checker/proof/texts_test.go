@@ -626,6 +626,9 @@ func serveSolution(ctx context.Context, t *testing.T, build func(string) (string
 	if l, err := lessons.Find(b.solution); err == nil && l.Upstream {
 		flags = withUpstream(t, flags)
 	}
+	if l, err := lessons.Find(b.solution); err == nil && l.SignsIn && !slices.Contains(flags, "-issuer-url") {
+		flags = append(slices.Clone(flags), provided(t)...)
+	}
 	s := &shownServer{program: program, flags: flags, folder: t.TempDir(), host: "127.0.0.1:0"}
 	require.NoError(t, s.start(ctx), "%s %q", b.solution, b.flags)
 	t.Cleanup(func() { s.end() })
@@ -705,6 +708,22 @@ func withUpstream(t *testing.T, flags []string) []string {
 	t.Cleanup(api.Close)
 	return append(flags, "-upstream", api.URL())
 }
+
+// provided starts a provider for a block's server, as make run does, and returns the
+// flags that tell the server of it. It ends with the test.
+func provided(t *testing.T) []string {
+	t.Helper()
+	p, err := upstream.ForPeople(shownLife, io.Discard)
+	require.NoError(t, err)
+	client, err := p.Serve()
+	require.NoError(t, err)
+	t.Cleanup(p.Close)
+	return []string{"-issuer-url", client.Issuer, "-client-id", client.ClientID, "-client-secret", client.ClientSecret}
+}
+
+// shownLife is how long an access token lives in the texts. The reference takes it for
+// expired five seconds before its end: a reader waits three.
+const shownLife = 8 * time.Second
 
 // runConsole carries out the block's commands in one bash and returns the lines
 // that each printed, on stdout and stderr alike: that is what a reader sees.

@@ -158,11 +158,11 @@ func (c Card) failure(r grade.Result) {
 		c.field("want", f.Want)
 		c.field("got", f.Got)
 	}
-	c.field("", harmless(r.Detail))
+	c.field("", Harmless(r.Detail))
 	c.field("why", r.Step.Why)
 	c.field("ref", r.Step.Ref)
 	if r.Printed != "" {
-		c.field("log", harmless(LastLines(r.Printed, 8)))
+		c.field("log", Harmless(LastLines(r.Printed, 8)))
 	}
 }
 
@@ -195,12 +195,12 @@ func (c Card) problem(err error) {
 		}
 		return
 	}
-	c.field("", harmless(err.Error()))
+	c.field("", Harmless(err.Error()))
 }
 
-// harmless takes out of a program's own words what would move the cursor, change
+// Harmless takes out of a program's own words what would move the cursor, change
 // colours, or do worse to a terminal.
-func harmless(text string) string {
+func Harmless(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' && r != '\n' && r != '\t' || r >= 0x7f && r < 0xa0 {
 			return -1

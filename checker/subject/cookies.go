@@ -50,14 +50,16 @@ type Browser struct {
 // Browser returns a browser without a cookie.
 func (s *Session) Browser() *Browser { return &Browser{s: s, refused: map[string]string{}} }
 
-// origin is what a browser calls the server's own pages.
-func (s *Session) origin() string {
-	if s.target != nil {
-		if u, err := url.Parse(s.target.URL); err == nil {
-			return u.Scheme + "://" + u.Host
-		}
+// Origin is what a browser calls the server's own pages.
+func (s *Session) Origin() string {
+	if s.target == nil && s.Settings.URL != "" {
+		return s.Settings.URL
 	}
-	return "http://localhost:8080" // as in probe.NewClient
+	u, err := url.Parse(s.client.Base())
+	if err != nil {
+		panic(err) // a request to it would not have got so far
+	}
+	return u.Scheme + "://" + u.Host
 }
 
 // Clone returns a browser with the same cookies: what somebody has who copied them.
@@ -87,7 +89,7 @@ func (b *Browser) Request(method, path string, options ...Option) probe.Request 
 	b.mu.Unlock()
 	r.Header.Set("Sec-Fetch-Site", "same-origin")
 	if method != http.MethodGet && method != http.MethodHead {
-		r.Header.Set("Origin", b.s.origin())
+		r.Header.Set("Origin", b.s.Origin())
 		if token, readable := b.CSRFToken(); readable {
 			r.Header.Set(csrfHeader, token)
 		}
@@ -179,7 +181,7 @@ func (b *Browser) keep(a *Answer) {
 		case !c.Expires.IsZero():
 			kept.ends = c.Expires
 		}
-		if why := notKept(kept, b.s.origin()); why != "" {
+		if why := notKept(kept, b.s.Origin()); why != "" {
 			b.refused[kindOf(c.Name)] = ": " + why
 			continue
 		}

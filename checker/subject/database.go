@@ -2,6 +2,7 @@ package subject
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -60,7 +61,7 @@ func (s *Session) Another(t require.TestingT) *Session {
 	other := &Session{
 		Settings: s.Settings,
 		ctx:      s.ctx, bench: program, output: program.output, stuckAt: program.stuckAt, source: s.source,
-		group: s.group, database: s.database,
+		group: s.group, database: s.database, lead: program.elsewhere(command),
 		client: probe.NewClient(r.Network, r.Addr, "").Called("http://localhost:8081"),
 	}
 	s.group.mu.Lock()
@@ -99,7 +100,13 @@ func (s *Session) Tables(t require.TestingT) []mockdb.Table {
 	return s.command("a look into the database", lessons.Command{Op: lessons.OpTables}).Tables
 }
 
-// Logged is what the server has logged so far, warnings and worse.
-func (s *Session) Logged(t require.TestingT) string {
-	return s.command("the server's log", lessons.Command{Op: lessons.OpReport}).Logged
+// Warned is what the server has logged so far, warnings and worse.
+func (s *Session) Warned(t require.TestingT) string {
+	var lines strings.Builder
+	for line := range strings.Lines(s.Logged(t)) {
+		if strings.Contains(line, "level=WARN") || strings.Contains(line, "level=ERROR") {
+			lines.WriteString(line)
+		}
+	}
+	return lines.String()
 }

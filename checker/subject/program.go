@@ -13,7 +13,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -92,9 +91,10 @@ type Seat struct {
 	// not asked then: it could send us anywhere.
 	Listen, Network, Addr string
 
-	// Reach leads the loopback addresses of companions to a program that has another
-	// loopback; nil where it has ours.
-	Reach func(addrs []string) ([]lessons.Reach, error)
+	// Reach leads the addresses of companions on our loopback to a program that has
+	// another, besides those before or, for a fresh server, in place of them; nil
+	// where it has ours.
+	Reach func(fresh bool, addrs []string) ([]lessons.Reach, error)
 
 	// Dump makes the program print where it stands and end; nil sends SIGQUIT.
 	Dump func() error
@@ -202,11 +202,11 @@ func (p *program) command(s lessons.Settings) (lessons.Command, error) {
 	}
 	c.Listen = p.run.Listen
 	if p.run.Reach != nil {
-		ways, err := p.run.Reach(companions(s))
+		ways, err := p.run.Reach(true, companions(s))
 		if err != nil {
 			return c, fmt.Errorf("a fault of the checker's own: %w", err)
 		}
-		c.Reach = ways
+		c.Reach = append([]lessons.Reach{}, ways...) // not nil where there is none yet: see elsewhere
 	}
 	return c, nil
 }
@@ -226,7 +226,17 @@ func (p *program) Fresh(ctx context.Context, s lessons.Settings) (*Session, erro
 	}
 	session.output = p.output
 	session.stuckAt = p.stuckAt
+	session.lead = p.elsewhere(command)
 	return session, nil
+}
+
+// elsewhere is what leads addresses to a program that has a loopback of its own, nil
+// for one that has ours.
+func (p *program) elsewhere(opened lessons.Command) func(context.Context, string) error {
+	if opened.Reach == nil {
+		return nil
+	}
+	return p.lead
 }
 
 // stuckAt ends the program in the way that makes Go print where it stands, and
@@ -249,6 +259,25 @@ func (p *program) stuckAt() string {
 		}
 	}
 	return ""
+}
+
+// lead leads one more address into the program's loopback.
+func (p *program) lead(ctx context.Context, addr string) error {
+	p.mu.Lock()
+	if p.run == nil {
+		p.mu.Unlock()
+		return &Ungradable{What: "your server is not running"}
+	}
+	ways, err := p.run.Reach(false, []string{addr})
+	p.mu.Unlock()
+	if err != nil {
+		return fmt.Errorf("a fault of the checker's own: %w", err)
+	}
+	r, err := p.do(ctx, lessons.Command{Op: lessons.OpReach, Reach: ways})
+	if err == nil && r.Error != "" {
+		err = fmt.Errorf("the checker's own command failed: %s: %s", lessons.OpReach, r.Error)
+	}
+	return err
 }
 
 func (p *program) output() string {
@@ -275,7 +304,7 @@ func (p *program) do(ctx context.Context, c lessons.Command) (lessons.Reply, err
 		err = p.run.in.Decode(&r)
 	}
 	if err == nil {
-		if c.Op == lessons.OpOpen {
+		if c.Op == lessons.OpOpen && p.run.Control == nil { // who sits elsewhere does not tell us what to remove
 			p.run.database = r.Database
 			if c.Join {
 				p.run.database = ""
@@ -288,7 +317,7 @@ func (p *program) do(ctx context.Context, c lessons.Command) (lessons.Reply, err
 	}
 	if ctx.Err() != nil {
 		p.end()
-		return r, hangs(ctx, "New")
+		return r, hangs(ctx.Err(), "New")
 	}
 	// It hung up: it is ending, or has ended.
 	select {
@@ -347,19 +376,20 @@ func lastWords(output string, source Source) string {
 	return strings.Join(lines[max(0, len(lines)-10):], "\n")
 }
 
-// loopback finds an address of this machine's own in a URL.
-var loopback = regexp.MustCompile(`^https?://((?:127\.0\.0\.1|localhost):\d+)`)
+// loopback finds addresses of this machine's own in URLs.
+var loopback = regexp.MustCompile(`"https?://((?:127\.0\.0\.1|localhost):\d+)`)
 
 // companions are the loopback addresses that a server with these settings is to
-// reach.
+// reach: those of the URLs anywhere in them.
 func companions(s lessons.Settings) []string {
+	text, err := json.Marshal(s)
+	if err != nil {
+		panic(err) // it is sent to the program as JSON, too
+	}
 	var addrs []string
-	for _, field := range reflect.ValueOf(s).Fields() {
-		if field.Kind() != reflect.String {
-			continue
-		}
-		if m := loopback.FindStringSubmatch(field.String()); m != nil && !slices.Contains(addrs, m[1]) {
-			addrs = append(addrs, m[1])
+	for _, m := range loopback.FindAllSubmatch(text, -1) {
+		if addr := string(m[1]); !slices.Contains(addrs, addr) {
+			addrs = append(addrs, addr)
 		}
 	}
 	return addrs
@@ -515,9 +545,18 @@ func Build(ctx context.Context, root, pkg, out string, flags ...string) error {
 	args := append([]string{"build", "-buildvcs=false", "-ldflags=-s -w", "-o", out}, flags...)
 	cmd := exec.CommandContext(ctx, "go", append(args, pkg)...)
 	cmd.Dir = root
+	endsWhole(cmd)
+	// A build that is ended leaves its files behind: it gets a folder of its own for
+	// them.
+	scratch, err := os.MkdirTemp("", "workshop-build-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(scratch)
+	cmd.Env = append(os.Environ(), "GOTMPDIR="+scratch)
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output
-	err := cmd.Run()
+	err = cmd.Run()
 	if errors.Is(err, exec.ErrNotFound) {
 		return ErrNoGo
 	}

@@ -24,17 +24,20 @@ import (
 // by [*Unavailable], or by [*Ungradable].
 type Session struct {
 	Settings lessons.Settings // what the server was configured with
+	Patience time.Duration    // how long one answer may take; 0 is as long as the session
 
 	ctx    context.Context
+	addr   string // where the server listens on the loopback; "" elsewhere
 	client *probe.Client
 	bench  bench         // nil at a URL
 	target *Target       // nil elsewhere
 	output func() string // what the program printed meanwhile; nil where nobody knows
 
-	beside  Companion     // nil where there is none
-	release func()        // gives the server back; nil where nobody waits for it
-	stuckAt func() string // where a server that hangs stands; nil where nobody knows
-	source  Source        // where the lines of the learner's code are; nil at a URL
+	beside  Companion                           // nil where there is none
+	release func()                              // gives the server back; nil where nobody waits for it
+	stuckAt func() string                       // where a server that hangs stands; nil where nobody knows
+	lead    func(context.Context, string) error // leads an address into the server's network; nil where it has ours
+	source  Source                              // where the lines of the learner's code are; nil at a URL
 
 	before []*probe.Exchange // with the servers that this one has replaced
 
@@ -131,6 +134,19 @@ func (s *Session) Visits(t require.TestingT) int {
 	return s.command("a look behind the answers", lessons.Command{Op: lessons.OpReport}).Visits
 }
 
+// Logged is the end of what the server has written to its log so far.
+func (s *Session) Logged(t require.TestingT) string {
+	return s.command("a look into the server's log", lessons.Command{Op: lessons.OpReport}).Logged
+}
+
+// NeedsStart ends the step where the server was started by somebody else, at a
+// time when nobody looked.
+func (s *Session) NeedsStart() {
+	if s.bench == nil {
+		s.unavailable("it needs a server that starts while it looks on, which a URL cannot give")
+	}
+}
+
 // Controlled tells whether the server is one that we started: its users, its
 // clock and its side effects are at our disposal.
 func (s *Session) Controlled() bool { return s.bench != nil }
@@ -183,6 +199,16 @@ func (s *Session) Advanced() time.Duration {
 	return s.group.advanced
 }
 
+// ByAddress makes the session call its server by the address at which it listens,
+// as others on this machine can, and returns it: "http://127.0.0.1:4711". It is to
+// be asked before the first request. At a URL nothing changes.
+func (s *Session) ByAddress() string {
+	if s.addr != "" {
+		s.client = probe.NewClient("", "", "http://"+s.addr)
+	}
+	return s.client.Base()
+}
+
 // Replace ends the server and starts another in its place, as fresh as the first
 // was and at the same hour; change makes its settings differ.
 func (s *Session) Replace(t require.TestingT, change func(*lessons.Settings)) {
@@ -204,7 +230,7 @@ func (s *Session) Replace(t require.TestingT, change func(*lessons.Settings)) {
 	}
 	s.before = s.client.Log()
 	s.client.Close()
-	s.Settings, s.client = settings, another.client
+	s.Settings, s.client, s.addr = settings, another.client, another.addr
 	s.group.mu.Lock()
 	defer s.group.mu.Unlock()
 	s.group.now = settings.Start
@@ -218,6 +244,9 @@ func (s *Session) Log() []*probe.Exchange {
 	}
 	return log
 }
+
+// TakeLog returns the exchanges so far and forgets them, for a session without end.
+func (s *Session) TakeLog() []*probe.Exchange { return s.client.Take() }
 
 // Printed is what the server's program printed since it was last asked, "" where
 // nobody knows.
@@ -235,6 +264,18 @@ func (s *Session) Printed() string {
 func (s *Session) Accompany(c Companion) {
 	s.beside = c
 	c.Meet(s)
+}
+
+// Reach lets the server reach a server of ours that was opened after it: an address
+// such as "127.0.0.1:4711". Each that a step opens has to be named, or a server in a
+// sandbox calls in vain and nobody hears it.
+func (s *Session) Reach(addr string) {
+	if s.lead == nil {
+		return
+	}
+	if err := s.lead(s.ctx, addr); err != nil {
+		panic(err)
+	}
 }
 
 // Beside is the session's companion, nil where there is none.
@@ -347,9 +388,9 @@ const remotePatience = 10 * time.Second
 func (s *Session) send(r probe.Request) (*probe.Exchange, error) { return s.sendIn(s.ctx, r) }
 
 func (s *Session) sendIn(ctx context.Context, r probe.Request) (*probe.Exchange, error) {
-	if s.target != nil {
+	if s.Patience > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, remotePatience)
+		ctx, cancel = context.WithTimeout(ctx, s.Patience)
 		defer cancel()
 	}
 	return s.client.Do(ctx, r, s.Now())
@@ -445,8 +486,12 @@ func (s *Session) Context() context.Context { return s.ctx }
 // noAnswer finds out why no answer came. A handler that panics has answered
 // wrongly; a server that hangs or dies cannot be graded.
 func (s *Session) noAnswer(t require.TestingT, e *probe.Exchange, err error) {
-	if s.ctx.Err() != nil {
-		err := hangs(s.ctx, e.Method+" "+e.Path)
+	ended := s.ctx.Err()
+	if s.bench != nil && s.Patience > 0 && errors.Is(err, context.DeadlineExceeded) {
+		ended = context.DeadlineExceeded
+	}
+	if ended != nil {
+		err := hangs(ended, e.Method+" "+e.Path)
 		var hung *Ungradable
 		if errors.As(err, &hung) && s.stuckAt != nil {
 			hung.Detail = s.stuckAt()

@@ -133,6 +133,9 @@ func open(ctx context.Context, b bench, c lessons.Command, source Source) (*Sess
 		ctx:      ctx, bench: b, database: r.Database, source: source,
 		client: probe.NewClient(r.Network, r.Addr, ""),
 	}
+	if r.Network == "tcp" {
+		s.addr = r.Addr
+	}
 	s.group = &group{now: c.Settings.Start, servers: []*Session{s}}
 	return s, nil
 }
@@ -195,7 +198,7 @@ func (p *inProcess) do(ctx context.Context, c lessons.Command) (lessons.Reply, e
 	case r := <-done:
 		return r, nil
 	case <-ctx.Done():
-		return lessons.Reply{}, hangs(ctx, "New")
+		return lessons.Reply{}, hangs(ctx.Err(), "New")
 	}
 }
 
@@ -214,12 +217,12 @@ func (p *inProcess) Close() error {
 	return nil
 }
 
-// hangs is what there is to say when a step's time has run out.
-func hangs(ctx context.Context, in string) error {
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+// hangs is what there is to say when a step's time, or an answer's, has run out.
+func hangs(ended error, in string) error {
+	if errors.Is(ended, context.DeadlineExceeded) {
 		return &Ungradable{What: fmt.Sprintf("your server hangs: no answer in time from %s", in)}
 	}
-	return ctx.Err()
+	return ended
 }
 
 // learnersFrame finds a frame of the code that a learner writes in a Go stack.

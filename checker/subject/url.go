@@ -37,8 +37,8 @@ func (r *remote) Settings(lessons.Lesson) lessons.Settings { return r.target.Set
 
 func (r *remote) Fresh(ctx context.Context, _ lessons.Settings) (*Session, error) {
 	s := &Session{
-		Settings: r.target.Settings,
-		ctx:      ctx, target: &r.target,
+		Settings: r.target.Settings, Patience: remotePatience,
+		ctx: ctx, target: &r.target,
 		client: probe.NewClient("", "", r.target.URL),
 	}
 	s.group = &group{now: time.Now(), servers: []*Session{s}}

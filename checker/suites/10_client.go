@@ -532,7 +532,7 @@ func client() []grade.Step {
 			ID: "rotated-refresh-token-is-kept", Task: 2, Needs: []string{"refused-token-is-refreshed"},
 			Title: "A new refresh token takes the place of the old one",
 			Why:   "At an upstream that rotates, the old one works no second time. Who sends it again is taken for a thief and logged out.",
-			Ref:   "RFC 6749 §6 (the client MUST discard the old refresh token and replace it), RFC 9700 §4.14.2",
+			Ref:   "RFC 6749 §6 (the client MUST discard the old refresh token and replace it), RFC 9700 §4.14.2 (refresh token protection)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				g := through(s)
 				g.api.Gives(upstream.Rotated)
@@ -713,7 +713,7 @@ func client() []grade.Step {
 			ID: "cancelled-caller-takes-nobody-along", Task: 4, Needs: []string{"rotated-refresh-token-is-kept", "fifty-refused-callers-refresh-once"},
 			Title: "A caller who hangs up during a refresh ends neither the refresh nor the session",
 			Why:   "If the refresh belongs to the first caller's request, it dies with it: all who waited get an error, and a refresh token that the upstream has just issued is lost.",
-			Ref:   "context.WithoutCancel (Go standard library), RFC 9700 §4.14.2",
+			Ref:   "context.WithoutCancel (Go standard library), RFC 9700 §4.14.2 (refresh token protection)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				g := through(s)
 				g.api.Gives(upstream.Rotated)

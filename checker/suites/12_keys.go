@@ -211,7 +211,7 @@ func signingKeys() []grade.Step {
 			ID: "access-token-names-its-key", Task: 1, Needs: []string{"jwks-is-open-to-everybody"},
 			Title: "The access token's header has the kid of a published key, and that key's algorithm: EdDSA or ES256",
 			Why:   "During a rotation there are two keys. Without a kid a verifier has to try them all, and with a wrong one it finds nothing.",
-			Ref:   "RFC 7515 §4.1.4 (kid), RFC 7517 §4.2 and §4.4 (use, alg), RFC 8725 §3.1",
+			Ref:   "RFC 7515 §4.1.4 (kid), RFC 7517 §4.2 and §4.4 (use, alg), RFC 8725 §3.1 (perform algorithm verification)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				for _, u := range []subject.User{s.Cosmo(), s.NewUser(t)} {
 					tokens := s.LoginBoth(t, u)
@@ -226,7 +226,7 @@ func signingKeys() []grade.Step {
 			ID: "access-token-verifies-with-the-published-key", Task: 1, Needs: []string{"access-token-names-its-key"},
 			Title: "Whoever has the published key can verify the access token",
 			Why:   "Your own server may agree with itself about a signature that nobody else can read. ES256 has two encodings, and JOSE takes the one that crypto libraries seldom give.",
-			Ref:   "RFC 7518 §3.4 (R and S, 32 bytes each), RFC 8037 §3.1",
+			Ref:   "RFC 7518 §3.4 (R and S, 32 bytes each), RFC 8037 §3.1 (signing with EdDSA)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				for _, u := range []subject.User{s.Cosmo(), s.NewUser(t)} {
 					tokens := s.LoginBoth(t, u)
@@ -292,7 +292,7 @@ func signingKeys() []grade.Step {
 			ID: "key-of-a-stranger-is-refused", Task: 2, Needs: []string{"access-token-verifies-with-the-published-key", "altered-signature-is-refused"},
 			Title: "A token that another key has signed is refused, whatever kid and algorithm it names",
 			Why:   "The key decides which algorithm is right, not the token. A branch for an algorithm that you never use is one that nobody has tested: Java took 64 zero bytes for an ECDSA signature (CVE-2022-21449).",
-			Ref:   "RFC 8725 §3.1 (perform algorithm verification), OWASP ASVS 5.0 §9.1.2",
+			Ref:   "RFC 8725 §3.1 (perform algorithm verification), OWASP ASVS 5.0 §9.1.2 (allowed algorithms)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				v := victimOf(t, s)
 				for _, mine := range forge.NewKeyPairs() {
@@ -411,7 +411,7 @@ func signingKeys() []grade.Step {
 			ID: "key-in-the-token-is-not-trusted", Task: 2, Needs: []string{"unknown-kid-is-refused"},
 			Title: "A token that brings its key along, in jwk or x5c, is refused",
 			Why:   "The signature is right, by the key that the forger has put in. Cisco's node-jose took it (CVE-2018-0114).",
-			Ref:   "RFC 7515 §4.1.3 and §4.1.6 (jwk, x5c), OWASP ASVS 5.0 §9.1.3",
+			Ref:   "RFC 7515 §4.1.3 and §4.1.6 (jwk, x5c), OWASP ASVS 5.0 §9.1.3 (keys come from trusted sources)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				v := victimOf(t, s)
 				for _, mine := range forge.NewKeyPairs() {
@@ -444,11 +444,11 @@ func signingKeys() []grade.Step {
 			ID: "nothing-is-fetched-for-a-token", Task: 2, Needs: []string{"key-in-the-token-is-not-trusted"},
 			Title: "A token that points to its key, by jku or x5u, is refused, and nobody goes there",
 			Why:   "If you fetch what a stranger names, the stranger has your server knock at doors inside your network; if you trust it, the stranger signs.",
-			Ref:   "RFC 8725 §3.10 (jku, x5u: server-side request forgery), RFC 7515 §4.1.2 and §4.1.5",
+			Ref:   "RFC 8725 §3.10 (jku, x5u: server-side request forgery), RFC 7515 §4.1.2 and §4.1.5 (jku, x5u)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				v := victimOf(t, s)
 				for _, mine := range forge.NewKeyPairs() {
-					bait := baited(t, mine, v.key.Kid())
+					bait := baited(t, s, mine, v.key.Kid())
 					defer bait.Close()
 					for _, points := range []struct{ name, path string }{
 						{"jku", jwksPath}, {"jku", "/" + strings.TrimPrefix(v.access.Text("iss"), "https://") + jwksPath}, // an allowlist by Contains is none
@@ -539,7 +539,7 @@ func signingKeys() []grade.Step {
 			ID: "key-set-is-not-kept-past-a-rotation", Task: 3, Needs: []string{"jwks-is-open-to-everybody"},
 			Title: "No cache may keep the key set for as long as a key signs",
 			Why:   "A copy that counts for a day does not know today's key, and goes on trusting the one that you took out of the set because it was stolen.",
-			Ref:   "RFC 9111 §5.2.2.1 (max-age), OpenID Connect Core §10.1.1",
+			Ref:   "RFC 9111 §5.2.2.1 (max-age), OpenID Connect Core §10.1.1 (rotation of asymmetric signing keys)",
 			Set:   func(c *lessons.Settings) { c.KeyTTL = 24 * time.Hour },
 			Check: func(t require.TestingT, s *subject.Session) {
 				_, a := published(t, s)
@@ -573,7 +573,7 @@ func signingKeys() []grade.Step {
 			ID: "refresh-tokens-survive-rotations", Task: 3, Needs: []string{"living-tokens-survive-rotations", "refresh-token-lives-its-ttl"},
 			Title: "A refresh token works until it expires, however many keys came after",
 			Why:   "The longest-lived token decides how long an old key is needed. Whoever thinks of access tokens only logs out everybody who was away for lunch.",
-			Ref:   "OpenID Connect Core §10.1.1, RFC 6749 §1.5",
+			Ref:   "OpenID Connect Core §10.1.1 (rotation of asymmetric signing keys), RFC 6749 §1.5 (refresh token)",
 			Set:   shortKeys,
 			Takes: func(c lessons.Settings) time.Duration { return late(c) + beforeRefresh(c) },
 			Check: func(t require.TestingT, s *subject.Session) {
@@ -615,7 +615,7 @@ func signingKeys() []grade.Step {
 			ID: "rotation-at-once-loses-no-key", Task: 3, Needs: []string{"new-key-is-published-when-it-signs", "living-tokens-survive-rotations"},
 			Title: "Logins that come together at the moment of a rotation get tokens that all work, and so do those from before",
 			Why:   "Who looks first and turns later makes several keys at once. Each is put in the place of the one before, and the key that signed until now falls out with them (CWE-367).",
-			Ref:   "OpenID Connect Core §10.1.1, CWE-362 (concurrent execution using a shared resource)",
+			Ref:   "OpenID Connect Core §10.1.1 (rotation of asymmetric signing keys), CWE-362 (concurrent execution using a shared resource)",
 			Set: func(c *lessons.Settings) {
 				shortKeys(c)
 				c.Slow = true
@@ -702,7 +702,7 @@ func brief(text string) string {
 // baited opens a server to which a forged token can point. It has the forger's
 // key under that kid, and another, as a JWK Set, as an issuer's metadata and as a
 // certificate. That it hears is shown first: its first call is our own.
-func baited(t require.TestingT, mine forge.KeyPair, kid string) *upstream.Bait {
+func baited(t require.TestingT, s *subject.Session, mine forge.KeyPair, kid string) *upstream.Bait {
 	certificate := mine.Certificate()
 	bait, err := upstream.OpenBait(func(url, path string) []byte {
 		if strings.HasSuffix(path, ".pem") {
@@ -716,6 +716,7 @@ func baited(t require.TestingT, mine forge.KeyPair, kid string) *upstream.Bait {
 	require.NoError(t, err)
 	answer.Body.Close()
 	require.Len(t, bait.Calls(), 1, "a fault of the checker's own: the bait does not hear")
+	s.Reach(strings.TrimPrefix(bait.URL, "http://"))
 	return bait
 }
 

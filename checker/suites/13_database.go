@@ -386,7 +386,7 @@ func database() []grade.Step {
 			ID: "one-winner-across-two-servers", Task: 4, Needs: []string{"two-servers-share-sessions"},
 			Title: "Of twenty refreshes at once at two servers, one succeeds at most, and none is a 5xx",
 			Why:   "A lock in one process keeps out the requests of that process. Only the database sees all of them.",
-			Ref:   "CWE-367 (time-of-check to time-of-use race), RFC 9700 §4.14.2",
+			Ref:   "CWE-367 (time-of-check to time-of-use race), RFC 9700 §4.14.2 (refresh token protection)",
 			Set:   func(c *lessons.Settings) { c.Slow = true },
 			Check: func(t require.TestingT, s *subject.Session) {
 				servers := []*subject.Session{s, s.Another(t)}
@@ -509,15 +509,15 @@ func database() []grade.Step {
 				u := s.Newcomer(t)
 				tokens := s.LoginBoth(t, u)
 				for _, fault := range faults {
-					before := s.Logged(t)
+					before := s.Warned(t)
 					s.Disturb(t, mockdb.Disturbance{Fault: fault})
 					a := s.Post(t, "/refresh", subject.Bearer(tokens.Refresh))
 					s.Disturb(t, mockdb.Disturbance{})
-					if said := strings.TrimPrefix(s.Logged(t), before); a.Status >= 500 && !strings.Contains(strings.ToLower(said), sayings[fault]) && !logsCode(said) {
+					if said := strings.TrimPrefix(s.Warned(t), before); a.Status >= 500 && !strings.Contains(strings.ToLower(said), sayings[fault]) && !logsCode(said) {
 						s.Fail(t, fmt.Sprintf("the database is %s, and the log does not say what it said", fault), "a line in cfg.Log with the database's error", lastLine(said))
 					}
 				}
-				log := s.Logged(t)
+				log := s.Warned(t)
 				for what, secret := range map[string]string{"a refresh token": tokens.Refresh.Raw, "an access token": tokens.Access.Raw, "a password": u.Password} {
 					if strings.Contains(log, secret) {
 						s.Fail(t, what+" is in the log", "no credential in any line", what)

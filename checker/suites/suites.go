@@ -38,6 +38,8 @@ func chapters() []chapter {
 		{lesson: "09-cookies", steps: cookies(), alone: true, keeps: []string{"01-login"}, drops: []string{canLogin}},
 		// It talks to an API of ours.
 		{lesson: "10-client", steps: client(), alone: true, beside: func() subject.Companion { return upstream.NewAPI() }},
+		// People sign in at a provider of ours.
+		{lesson: "11-oauth-client", steps: oauthClient(), beside: func() subject.Companion { return upstream.NewProvider() }},
 		{lesson: "12-keys", steps: signingKeys(), drops: forgedWithTheSecret},
 		{lesson: "13-database", steps: database()},
 	}

@@ -42,6 +42,7 @@ type API struct {
 	accounts map[string]account
 	access   map[string]access   // by the token
 	sessions map[string]*session // by every refresh token that was issued
+	reach    func(addr string)   // lets the session's server reach an address of ours
 }
 
 type account struct {
@@ -108,7 +109,7 @@ func (a *API) Open(s *lessons.Settings) error {
 func (a *API) URL() string { return a.url }
 
 // Meet makes the session's clock the API's.
-func (a *API) Meet(s *subject.Session) { a.set(func() { a.now = s.Now }) }
+func (a *API) Meet(s *subject.Session) { a.set(func() { a.now, a.reach = s.Now, s.Reach }) }
 
 // Close ends it, and what there is elsewhere.
 func (a *API) Close() {
@@ -126,6 +127,9 @@ func (a *API) Elsewhere(header http.Header) (port string, calls func() []Call, e
 		}
 		answer(w, http.StatusOK, map[string]any{"msg": "elsewhere"})
 	}))
+	if err == nil && a.reach != nil {
+		a.reach(strings.TrimPrefix(base, "http://"))
+	}
 	return base[strings.LastIndex(base, ":")+1:], func() []Call { return a.elsewhere.Calls() }, err
 }
 

@@ -91,6 +91,7 @@ func (r *recorder) open(fixed string, handler http.Handler) (string, error) {
 // Close stops it. Requests that are held end.
 func (r *recorder) Close() {
 	if r.http != nil {
+		r.listener.Close() // here and now; the server closes it where it has begun to serve
 		r.http.Close()
 		r.listener.Close() // Serve may not have begun, and then it would be later
 	}
@@ -138,6 +139,12 @@ func (r *recorder) Await(ctx context.Context, path string, n int) bool {
 // Until waits until what is known of the requests for the path is as wanted, and
 // tells whether it was before ctx ended.
 func (r *recorder) Until(ctx context.Context, path string, wanted func([]Call) bool) bool {
+	return r.awaitThat(ctx, func() bool { return wanted(r.those([]string{path})) })
+}
+
+// awaitThat waits until something is the case, which a request has brought about. It
+// is asked under the lock.
+func (r *recorder) awaitThat(ctx context.Context, so func() bool) bool {
 	defer context.AfterFunc(ctx, func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -145,7 +152,7 @@ func (r *recorder) Until(ctx context.Context, path string, wanted func([]Call) b
 	})()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for !wanted(r.those([]string{path})) {
+	for !so() {
 		if ctx.Err() != nil {
 			return false
 		}

@@ -74,6 +74,16 @@ func (w *Workbook) grade(ctx context.Context, l lessons.Lesson, solution bool, o
 // learner's, the hash of the code that went in. It returns a [*subject.BuildError]
 // where the code is at fault.
 func (w *Workbook) Build(ctx context.Context, l lessons.Lesson, solution bool) (program, hash string, err error) {
+	return w.build(ctx, l, solution, "")
+}
+
+// BuildBeside is Build to another file: for a program that is to run on while the
+// lesson is built anew and graded.
+func (w *Workbook) BuildBeside(ctx context.Context, l lessons.Lesson, solution bool) (program, hash string, err error) {
+	return w.build(ctx, l, solution, "-beside")
+}
+
+func (w *Workbook) build(ctx context.Context, l lessons.Lesson, solution bool, suffix string) (program, hash string, err error) {
 	if _, err := w.Sources(l, solution); err != nil {
 		return "", "", err
 	}
@@ -83,7 +93,7 @@ func (w *Workbook) Build(ctx context.Context, l lessons.Lesson, solution bool) (
 	} else if hash, err = w.Hash(l); err != nil {
 		return "", "", err
 	}
-	if program, err = w.State("bin", name+Exe); err != nil {
+	if program, err = w.State("bin", name+suffix+Exe); err != nil {
 		return "", "", err
 	}
 	return program, hash, subject.Build(ctx, w.Root, Package(l, solution), program)

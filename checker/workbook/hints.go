@@ -62,3 +62,14 @@ func (w *Workbook) NextHint(l lessons.Lesson, step string) (level, of int, text 
 	}
 	return level, len(hints), hints[level-1], nil
 }
+
+// GivenHints returns the hints for a step that were given so far, and how many
+// there are.
+func (w *Workbook) GivenHints(l lessons.Lesson, step string) (given []string, of int, err error) {
+	all, err := Hints(l)
+	if err != nil {
+		return nil, 0, err
+	}
+	hints := all[step]
+	return hints[:min(w.load().Hints[step], len(hints))], len(hints), nil
+}

@@ -143,7 +143,7 @@ func (w *Workbook) Hash(l lessons.Lesson) (string, error) {
 // Graders are patterns of the files that a verdict depends on besides the lesson's own,
 // relative to the root.
 func Graders() []string {
-	return []string{"go.mod", "lessons/*.go", "mockdb/*.go", "checker/forge/*.go", "checker/grade/*.go", "checker/probe/*.go", "checker/subject/*.go", "checker/suites/*.go"}
+	return []string{"go.mod", "lessons/*.go", "mockdb/*.go", "checker/forge/*.go", "checker/grade/*.go", "checker/probe/*.go", "checker/subject/*.go", "checker/suites/*.go", "checker/upstream/*.go"}
 }
 
 // A Mark is what is remembered of the last verdict on a lesson.

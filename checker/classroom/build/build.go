@@ -166,6 +166,14 @@ func (b *builder) compile(w intake.Work) (quiet bool, err error) {
 		}
 		names = append(names, "./"+relative+"/"+name)
 	}
+	if len(names) > 0 {
+		// main is not exported, and an imported package has none to start.
+		text := fmt.Sprintf("package %s\n\n// %s is main, for the program that this lesson shares with others.\nfunc %[2]s() { main() }\n", packageName(w.Lesson), entry)
+		if err := os.WriteFile(filepath.Join(dir, entryFile), []byte(text), 0o644); err != nil {
+			return false, err
+		}
+		names = append(names, "./"+relative+"/"+entryFile)
+	}
 	if len(problems) > 0 {
 		return false, fault("%s\n", strings.Join(problems, "\n"))
 	}
@@ -196,6 +204,13 @@ func (b *builder) compile(w intake.Work) (quiet bool, err error) {
 	return quiet, nil
 }
 
+// The way into a lesson from a program that holds several. The intake takes no file
+// whose name begins so.
+const (
+	entry     = "WorkshopMain"
+	entryFile = "_entry.go"
+)
+
 func packageName(l lessons.Lesson) string { return "lesson" + l.ID[:2] }
 
 // link makes one program of lessons that were compiled.
@@ -207,7 +222,7 @@ func (b *builder) link(programs ...*Program) {
 		}
 	}
 	var source, config strings.Builder
-	source.WriteString("package main\n\nimport (\n\t\"os\"\n\n\t\"" + module + "/lessons\"\n")
+	source.WriteString("package main\n\nimport (\n\t\"os\"\n\n")
 	base, err := os.ReadFile(b.kit.config())
 	if err != nil {
 		fail(err)
@@ -218,11 +233,12 @@ func (b *builder) link(programs ...*Program) {
 		fmt.Fprintf(&source, "\t%q\n", module+"/lessons/"+p.Lesson.ID)
 		fmt.Fprintf(&config, "packagefile %s/lessons/%s=%s\n", module, p.Lesson.ID, b.archive(p.Lesson))
 	}
-	source.WriteString(")\n\nfunc main() {\n\tlessons.Serve(map[string]lessons.New{\n")
+	source.WriteString(")\n\nfunc main() {\n")
+	fmt.Fprintf(&source, "\tswitch os.Getenv(%q) {\n", LessonEnv)
 	for _, p := range programs {
-		fmt.Fprintf(&source, "\t\t%q: %s.New,\n", p.Lesson.ID, packageName(p.Lesson))
+		fmt.Fprintf(&source, "\tcase %q:\n\t\t%s.%s()\n", p.Lesson.ID, packageName(p.Lesson), entry)
 	}
-	fmt.Fprintf(&source, "\t}[os.Getenv(%q)])\n}\n", LessonEnv)
+	source.WriteString("\t}\n}\n")
 	name := fmt.Sprintf("main%d", b.links)
 	at := func(sub, end string) string { return filepath.Join(b.folder, sub, name+end) }
 	if err := errors.Join(os.WriteFile(at("src", ".go"), []byte(source.String()), 0o644), os.WriteFile(at("src", ".cfg"), []byte(config.String()), 0o644)); err != nil {
@@ -258,7 +274,7 @@ func (b *builder) tool(name string, args []string, more ...sandbox.Mount) (strin
 	src, out := Sources(b.folder), filepath.Join(b.folder, "out")
 	cmd := exec.CommandContext(ctx, program, args...)
 	// One student after another uses each core, so a compiler need not spread.
-	env := []string{"GOMAXPROCS=1", "GOGC=400", "TMPDIR=/tmp", "PWD=" + src}
+	env := []string{"GOMAXPROCS=1", "GOGC=off", "GOMEMLIMIT=512MiB", "TMPDIR=/tmp", "PWD=" + src}
 	if b.kit.box != nil {
 		var err error
 		cmd, err = b.kit.box.Command(ctx, sandbox.Spec{

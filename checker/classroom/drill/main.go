@@ -41,20 +41,22 @@ func main() {
 	loop := flags.Int("loop", 3, "students whom the loop of go test grades")
 	seed := flags.Uint64("seed", uint64(time.Now().UnixNano()), "of the class and of the moments")
 	flags.Parse(os.Args[2:])
-	err := fmt.Errorf("%q is neither bench nor kill", os.Args[1])
-	var d *drill
-	if d, err = setUp(ctx, *seed); err == nil {
-		defer os.RemoveAll(d.dir)
+	d, err := setUp(ctx, *seed)
+	if err == nil {
 		switch os.Args[1] {
 		case "bench":
 			err = d.bench(*n, *loop)
 		case "kill":
 			err = d.kill(*n, *kills)
+		default:
+			err = fmt.Errorf("%q is neither bench nor kill", os.Args[1])
 		}
+	}
+	if d != nil {
+		os.RemoveAll(d.dir)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "drill:", err)
-		os.RemoveAll(d.folder())
 		os.Exit(1)
 	}
 }
@@ -64,13 +66,6 @@ type drill struct {
 	root, dir string
 	classroom string // the command, built
 	seed      uint64
-}
-
-func (d *drill) folder() string {
-	if d == nil {
-		return ""
-	}
-	return d.dir
 }
 
 func setUp(ctx context.Context, seed uint64) (*drill, error) {

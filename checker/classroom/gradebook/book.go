@@ -95,8 +95,8 @@ func (b *Book) Add(r Row, marks map[string]marking.Mark) *Row {
 	known := b.policy.Students[r.Student]
 	handle := r.Student
 	r.Canvas = cmp.Or(known.Canvas, r.Canvas)
-	if !known.HandedIn.IsZero() {
-		r.At, r.Late = known.HandedIn, false
+	if at, err := known.HandedIn.time(); err == nil {
+		r.At, r.Late = at, false
 	}
 	r.Student = cmp.Or(known.Name, r.Student)
 	r.Page = page(handle)

@@ -35,18 +35,34 @@ type Policy struct {
 
 // Late says what lateness costs.
 type Late struct {
-	Due    map[string]time.Time `yaml:"due"`     // by lesson; "all" is every other
-	Grace  time.Duration        `yaml:"grace"`   // after it, that costs nothing
-	PerDay float64              `yaml:"per_day"` // percent of the points, for each day that has begun
-	AtMost float64              `yaml:"at_most"` // percent in all; 0 is 100
+	Due    map[string]When `yaml:"due"`     // by lesson; "all" is every other
+	Grace  Span            `yaml:"grace"`   // after it, that costs nothing
+	PerDay float64         `yaml:"per_day"` // percent of the points, for each day that has begun
+	AtMost float64         `yaml:"at_most"` // percent in all; 0 is 100
 }
 
 // A Student is what a teacher knows about one.
 type Student struct {
 	Name     string            `yaml:"name"`      // in place of what the submission is called
 	Canvas   string            `yaml:"canvas"`    // their ID there
-	HandedIn time.Time         `yaml:"handed_in"` // in place of the submission's date
+	HandedIn When              `yaml:"handed_in"` // in place of the submission's date
 	Points   map[string]Points `yaml:"points"`    // by lesson: in place of what was graded
+}
+
+// A When is a time as RFC 3339 writes it; a Span is one as Go writes durations. They
+// are read as text, so that a wrong one is told with its line.
+type (
+	When string
+	Span string
+)
+
+func (w When) time() (time.Time, error) { return time.Parse(time.RFC3339, string(w)) }
+
+func (s Span) duration() (time.Duration, error) {
+	if s == "" {
+		return 0, nil
+	}
+	return time.ParseDuration(string(s))
 }
 
 // Points are given by hand.
@@ -131,6 +147,11 @@ func (c *checker) check(p Policy) {
 			c.wrong(keys, "points are from 0 to a million, not %v", n)
 		}
 	}
+	when := func(w When, keys ...string) {
+		if _, err := w.time(); err != nil {
+			c.wrong(keys, "write it as in 2026-11-30T23:59:00+01:00, not %q", string(w))
+		}
+	}
 	for id, n := range p.Points {
 		lesson(id, "points", id)
 		number(n, "points", id)
@@ -150,13 +171,14 @@ func (c *checker) check(p Policy) {
 	if p.Missing != "" && p.Missing != "blank" && p.Missing != "zero" {
 		c.wrong([]string{"missing"}, "it is blank or zero, not %q", p.Missing)
 	}
-	for id := range p.Late.Due {
+	for id, due := range p.Late.Due {
 		if id != "all" {
 			lesson(id, "late", "due", id)
 		}
+		when(due, "late", "due", id)
 	}
-	if p.Late.Grace < 0 {
-		c.wrong([]string{"late", "grace"}, "a time before the due date")
+	if grace, err := p.Late.Grace.duration(); err != nil || grace < 0 {
+		c.wrong([]string{"late", "grace"}, "write it as in 15m or 2h, not %q", p.Late.Grace)
 	}
 	for key, percent := range map[string]float64{"per_day": p.Late.PerDay, "at_most": p.Late.AtMost} {
 		if math.IsNaN(percent) || percent < 0 || percent > 100 {
@@ -164,6 +186,9 @@ func (c *checker) check(p Policy) {
 		}
 	}
 	for name, s := range p.Students {
+		if s.HandedIn != "" {
+			when(s.HandedIn, "students", name, "handed_in")
+		}
 		for id, given := range s.Points {
 			lesson(id, "students", name, "points", id)
 			number(given.Points, "students", name, "points", id, "points")
@@ -203,11 +228,12 @@ func (p Policy) lateness(l lessons.Lesson, at time.Time) (days int, percent floa
 	if !ok || at.IsZero() {
 		return 0, 0
 	}
-	over := at.Sub(due) - p.Late.Grace
-	if over <= 0 {
+	end, err := due.time()
+	grace, graceErr := p.Late.Grace.duration()
+	if err != nil || graceErr != nil || at.Sub(end) <= grace {
 		return 0, 0
 	}
-	days = int(math.Ceil(float64(at.Sub(due)) / float64(24*time.Hour)))
+	days = int(math.Ceil(float64(at.Sub(end)) / float64(24*time.Hour)))
 	most := p.Late.AtMost
 	if most == 0 {
 		most = 100

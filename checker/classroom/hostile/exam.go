@@ -50,8 +50,10 @@ func (e *Exam) Run(ctx context.Context, cases []Case, tell func(Outcome)) (n, ba
 		return 0, 0, err
 	}
 	defer t.close()
-	e.Marker.Heard = t.hear
-	e.Marker.Crowded = patience
+	defer func(heard func(string), crowded time.Duration) {
+		e.Marker.Heard, e.Marker.Crowded = heard, crowded
+	}(e.Marker.Heard, e.Marker.Crowded)
+	e.Marker.Heard, e.Marker.Crowded = t.hear, patience
 	honest, err := e.honest()
 	if err != nil {
 		return 0, 0, err

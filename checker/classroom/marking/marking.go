@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -127,7 +128,16 @@ func (m *Marker) run(ctx context.Context, folder string, w intake.Work, p build.
 	ctx, cancel := context.WithTimeout(ctx, whole)
 	defer cancel()
 	suite := suites.For(w.Lesson)
-	sub := subject.Seated(func() (*subject.Seat, error) { return m.seat(folder, p, suite.Beside != nil) }, source(w), 1)
+	shared := ""
+	if m.Box != nil && strings.Contains(string(w.Files["main.go"]), databases) {
+		var err error
+		if shared, err = share(folder); err != nil {
+			return grade.Verdict{Lesson: w.Lesson, Err: err}
+		}
+		defer os.RemoveAll(shared)
+		go watch(ctx, cancel, shared)
+	}
+	sub := subject.Seated(func() (*subject.Seat, error) { return m.seat(folder, shared, p) }, source(w), 1)
 	defer sub.Close()
 	v := grade.Run(ctx, suite, sub, grade.Options{Deadline: deadline})
 	if m.Heard != nil {
@@ -136,6 +146,49 @@ func (m *Marker) run(ctx context.Context, folder string, w intake.Work, p build.
 		}
 	}
 	return v
+}
+
+// databases is what the main.go of a lesson imports whose servers share a database:
+// two programs, and so two sandboxes, open one file.
+const databases = "/mockdb/sqldb"
+
+// share makes the folder for that. No other submission sees it, and we open nothing
+// in it.
+func share(folder string) (string, error) {
+	shared, err := os.MkdirTemp(folder, "d")
+	if err != nil {
+		return "", err
+	}
+	return shared, sandbox.Own(shared)
+}
+
+// watch ends a lesson whose servers fill the folder that they share: unlike their
+// own, it is on the disk.
+func watch(ctx context.Context, end func(), shared string) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(50 * time.Millisecond):
+		}
+		size, files := int64(0), 0
+		filepath.WalkDir(shared, func(_ string, d fs.DirEntry, err error) error {
+			if err != nil {
+				return nil // it has just gone
+			}
+			if info, err := d.Info(); err == nil {
+				size += info.Size()
+			}
+			if files++; files > 1000 {
+				return fs.SkipAll
+			}
+			return nil
+		})
+		if size > 2*serverTmp || files > 1000 {
+			end()
+			return
+		}
+	}
 }
 
 // source shows the lines of the submission, and of nothing else on this machine.
@@ -155,11 +208,10 @@ func source(w intake.Work) subject.Source {
 }
 
 // seat puts a server into a sandbox. It has a connection to us and a socket to serve
-// on, both made here; no file of this machine's is shared with it but its program.
-// Only where it is to reach a companion does it see a folder, read-only, with the
-// sockets that lead there.
-func (m *Marker) seat(folder string, p build.Program, beside bool) (*subject.Seat, error) {
-	env := []string{build.LessonEnv + "=" + p.Lesson.ID, "GOMAXPROCS=2", "GOMEMLIMIT=" + strconv.Itoa(serverData/2), "HOME=/tmp", "TMPDIR=/tmp", "TZ=UTC"}
+// on, both made here; no file of this machine's is shared with it but its program, and
+// a folder, read-only, with the sockets that lead to the companions of a step.
+func (m *Marker) seat(folder, shared string, p build.Program) (*subject.Seat, error) {
+	env := []string{build.LessonEnv + "=" + p.Lesson.ID, "GOMAXPROCS=2", "GOMEMLIMIT=" + strconv.Itoa(serverData/2), "HOME=/tmp", "TZ=UTC"}
 	if m.Box == nil {
 		cmd := exec.Command(p.Path)
 		cmd.Env = append(os.Environ(), env[:1]...)
@@ -203,15 +255,17 @@ func (m *Marker) seat(folder string, p build.Program, beside bool) (*subject.Sea
 		Mounts: []sandbox.Mount{{From: p.Path, To: "/server"}},
 		Limits: sandbox.Limits{CPU: serverCPU, Data: serverData, File: serverTmp, Open: 512, Tasks: 128},
 	}
-	if beside {
-		b := &bridge{folder: filepath.Join(dir, "beside")}
-		if err := os.Mkdir(b.folder, 0o755); err != nil {
-			return fail(err)
-		}
-		closers = append(closers, b)
-		spec.Mounts = append(spec.Mounts, sandbox.Mount{From: b.folder, To: b.folder})
-		seat.Reach = b.reach
+	if shared != "" {
+		spec.Mounts = append(spec.Mounts, sandbox.Mount{From: shared, To: "/data", Write: true})
+		spec.Env = append(spec.Env, "TMPDIR=/data")
 	}
+	b := &bridge{folder: filepath.Join(dir, "beside"), conns: map[net.Conn]bool{}}
+	if err := errors.Join(os.Mkdir(b.folder, 0o755), os.Chmod(dir, 0o711)); err != nil {
+		return fail(err)
+	}
+	closers = append(closers, b)
+	spec.Mounts = append(spec.Mounts, sandbox.Mount{From: b.folder, To: b.folder})
+	seat.Reach = b.reach
 	// No context: who sits there is ended by its subject.
 	seat.Cmd, err = m.Box.Command(context.Background(), spec)
 	if err != nil {
@@ -235,12 +289,14 @@ type bridge struct {
 // maxConns is how many connections may cross a bridge at a time.
 const maxConns = 256
 
-// reach puts the addresses in place of those before.
-func (b *bridge) reach(addrs []string) ([]lessons.Reach, error) {
-	b.Close()
+// reach leads to these addresses, besides those before or, for a fresh server, in
+// place of them.
+func (b *bridge) reach(fresh bool, addrs []string) ([]lessons.Reach, error) {
+	if fresh {
+		b.Close()
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.conns = map[net.Conn]bool{}
 	var places []lessons.Reach
 	for _, addr := range addrs {
 		b.made++

@@ -39,7 +39,7 @@ const (
 
 const (
 	lease    = 30 * time.Second   // a worker that is silent for so long has lost its job
-	tries    = 4                  // how often a job is begun before it is given up
+	tries    = 12                 // how often a job is begun before it is given up: workers may be killed for no fault of its own
 	lifetime = 7 * 24 * time.Hour // of what nobody has fetched
 	patience = 2 * time.Minute    // for a server that does not answer
 	second   = 5 * time.Second    // how often to look whether a message was missed

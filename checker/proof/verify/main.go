@@ -127,7 +127,7 @@ type event struct {
 
 // tests runs all of them, with the race detector where there is one.
 func (v *verifier) tests() error {
-	args := []string{"test", "-json", "-timeout", "40m"}
+	args := []string{"test", "-json", "-timeout", "75m"}
 	if v.run([]string{"CGO_ENABLED=1"}, "go", "build", "-race", "-o", os.DevNull, "./mockdb") == nil {
 		args = append(args, "-race")
 	} else {

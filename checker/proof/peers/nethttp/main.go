@@ -204,8 +204,8 @@ func (s *server) sign(k kind, u *user, c claims, ttl time.Duration, ends time.Ti
 }
 
 var (
-	errRefused = errors.New("Token is not valid")
-	errExpired = errors.New("Token has expired")
+	errRefused = errors.New("token is not valid")
+	errExpired = errors.New("token has expired")
 )
 
 // verify checks the signature before it looks at anything else.
@@ -299,7 +299,11 @@ func (s *server) door(k kind, next handler) http.HandlerFunc {
 			}
 		}
 		if err != nil {
-			unauthorized(w, "invalid_token", err.Error())
+			msg := "Token is not valid"
+			if err == errExpired {
+				msg = "Token has expired"
+			}
+			unauthorized(w, "invalid_token", msg)
 			return
 		}
 		next(w, r, &holder{u, *c})
@@ -416,12 +420,12 @@ func (s *server) refresh(w http.ResponseWriter, _ *http.Request, who *holder) {
 	defer s.mu.Unlock()
 	one := s.sessions[who.Session]
 	if one == nil || one.revoked || !time.Now().Before(one.ends) {
-		unauthorized(w, "invalid_token", errRefused.Error())
+		unauthorized(w, "invalid_token", "Token is not valid")
 		return
 	}
 	if one.living != who.ID {
 		one.revoked = true // used twice
-		unauthorized(w, "invalid_token", errRefused.Error())
+		unauthorized(w, "invalid_token", "Token is not valid")
 		return
 	}
 	tokens(w, s.pair(who.user, who.Session, 0))

@@ -1,0 +1,6 @@
+// Given.
+package main
+
+import "jwtworkshop/lessons"
+
+func main() { lessons.Serve(New) }
