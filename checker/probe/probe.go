@@ -83,7 +83,7 @@ func NewClient(network, addr, base string) *Client {
 	} else {
 		// Servers drop idle connections, some after two seconds. A request that meets
 		// that moment is lost, and would look like a server that does not answer.
-		transport.DisableKeepAlives = true
+		transport.IdleConnTimeout = time.Second
 	}
 	c.http = &http.Client{
 		Transport:     transport,
