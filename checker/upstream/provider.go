@@ -168,14 +168,7 @@ func (p *Provider) listen(client lessons.Provider) error {
 		Authorize: "/" + hidden + "/sign-in", Token: "/" + hidden + "/exchange", Keys: "/" + hidden + "/published",
 		Userinfo: "/" + hidden + "/who", Revoke: "/" + hidden + "/forget",
 	}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET "+p.Path.Discovery, p.serveDiscovery)
-	mux.HandleFunc("GET "+p.Path.Keys, p.serveKeys)
-	mux.HandleFunc("POST "+p.Path.Token, p.serveToken)
-	mux.HandleFunc("POST "+p.Path.Revoke, p.serveRevoke)
-	mux.HandleFunc(p.Path.Userinfo, p.serveUserinfo) // GET and POST (OIDC Core §5.3.1)
-	mux.HandleFunc(p.Path.Authorize, p.servePage)
-	base, err := p.open(addr, mux)
+	base, err := p.bind(addr)
 	if err != nil {
 		return err
 	}
@@ -183,6 +176,15 @@ func (p *Provider) listen(client lessons.Provider) error {
 		base = "http://" + addr // 127.0.0.1 and localhost are two issuers
 	}
 	p.base, p.issuer = base, base+issuer
+
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+p.Path.Discovery, p.serveDiscovery)
+	mux.HandleFunc("GET "+p.Path.Keys, p.serveKeys)
+	mux.HandleFunc("POST "+p.Path.Token, p.serveToken)
+	mux.HandleFunc("POST "+p.Path.Revoke, p.serveRevoke)
+	mux.HandleFunc(p.Path.Userinfo, p.serveUserinfo) // GET and POST (OIDC Core §5.3.1)
+	mux.HandleFunc(p.Path.Authorize, p.servePage)
+	p.start(mux)
 	return nil
 }
 

@@ -70,22 +70,34 @@ type recorder struct {
 }
 
 // open serves handler at the fixed address, or at a free port of the loopback if it
-// is "", and returns the base URL.
+// is "", and returns the base URL. What the handler reads must be there before.
 func (r *recorder) open(fixed string, handler http.Handler) (string, error) {
-	addr := cmp.Or(fixed, "127.0.0.1:0")
-	l, err := net.Listen("tcp", addr)
+	base, err := r.bind(fixed)
+	if err == nil {
+		r.start(handler)
+	}
+	return base, err
+}
+
+// bind takes the address for start, so that a handler can know it.
+func (r *recorder) bind(fixed string) (base string, err error) {
+	l, err := net.Listen("tcp", cmp.Or(fixed, "127.0.0.1:0"))
 	if err != nil {
 		return "", err
 	}
 	r.listener = l
 	r.changed = sync.NewCond(&r.mu)
 	r.next, r.always = map[string][]Fault{}, map[string]Fault{}
-	r.http = &http.Server{Handler: r.record(handler), ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
+	r.http = &http.Server{ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
 	// At an address that the next one will have again, no client may keep a
 	// connection to this one.
 	r.http.SetKeepAlivesEnabled(fixed == "")
-	go r.http.Serve(l)
 	return "http://" + l.Addr().String(), nil
+}
+
+func (r *recorder) start(handler http.Handler) {
+	r.http.Handler = r.record(handler)
+	go r.http.Serve(r.listener)
 }
 
 // Close stops it. Requests that are held end.
