@@ -52,6 +52,37 @@ func build(t *testing.T, c proof.Case) string {
 	return program
 }
 
+// grader returns what builds and grades a case, by a program that it may share with
+// others. It is to be called before the test runs in parallel.
+func grader(t *testing.T, c proof.Case) func() grade.Verdict {
+	due, err := programs().Expect(c)
+	require.NoError(t, err)
+	return func() grade.Verdict {
+		defer due.Done()
+		sub, err := due.Subject(t.Context())
+		require.NoError(t, err)
+		defer sub.Close()
+		return grade.Run(t.Context(), suites.For(c.Lesson), sub, grade.Options{})
+	}
+}
+
+// programs are those of the cases that a test of this package grades one by one.
+var programs = sync.OnceValue(func() *proof.Programs { return proof.NewPrograms(root, binaries) })
+
+// binaries is a folder that is removed when all tests have ended.
+var binaries string
+
+func TestMain(m *testing.M) {
+	var err error
+	if binaries, err = os.MkdirTemp("", "workshop-proof-"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
+	code := m.Run()
+	os.RemoveAll(binaries)
+	os.Exit(code)
+}
+
 // vet runs go vet on the case: a right solution is one that its author would hand in.
 func vet(t *testing.T, c proof.Case) {
 	builders <- struct{}{}
@@ -122,13 +153,14 @@ func reason(r grade.Result) string {
 func TestWrongSolutionsGoRedWhereTheyAreWrong(t *testing.T) {
 	for _, c := range load(t, false) {
 		t.Run(strings.TrimPrefix(c.Name, "wrong/"), func(t *testing.T) {
+			verdict := grader(t, c)
 			t.Parallel()
 			suite := suites.For(c.Lesson)
 			for _, id := range c.Red() {
 				_, known := suite.Step(id)
 				require.True(t, known, "the suite of %s has no step %s", c.Lesson.ID, id)
 			}
-			requireDue(t, c, byProgram(t, c, build(t, c)))
+			requireDue(t, c, verdict())
 		})
 	}
 }
@@ -139,9 +171,10 @@ func TestRightVariantsPass(t *testing.T) {
 	require.GreaterOrEqual(t, len(cases), 16)
 	for _, c := range cases {
 		t.Run(strings.TrimPrefix(c.Name, "right/"), func(t *testing.T) {
+			verdict := grader(t, c)
 			t.Parallel()
 			vet(t, c)
-			v := byProgram(t, c, build(t, c))
+			v := verdict()
 			requireDue(t, c, v)
 			assert.True(t, v.Passed())
 		})

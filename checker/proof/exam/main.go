@@ -19,7 +19,6 @@ import (
 
 	"jwtworkshop/checker/grade"
 	"jwtworkshop/checker/proof"
-	"jwtworkshop/checker/subject"
 	"jwtworkshop/checker/suites"
 	"jwtworkshop/checker/workbook"
 )
@@ -57,6 +56,17 @@ func exam(ctx context.Context, filter string) (bad int, err error) {
 		return 0, err
 	}
 	cases = slices.DeleteFunc(cases, func(c proof.Case) bool { return !strings.Contains(c.Name, filter) })
+	folder, err := os.MkdirTemp("", "workshop-exam-")
+	if err != nil {
+		return 0, err
+	}
+	defer os.RemoveAll(folder)
+	programs, due := proof.NewPrograms(book.Root, folder), make([]*proof.Due, len(cases))
+	for i, c := range cases {
+		if due[i], err = programs.Expect(c); err != nil {
+			return 0, err
+		}
+	}
 	outcomes := make([]outcome, len(cases))
 	slots := make(chan struct{}, runtime.NumCPU())
 	var wg sync.WaitGroup
@@ -64,7 +74,7 @@ func exam(ctx context.Context, filter string) (bad int, err error) {
 		wg.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			outcomes[i] = sit(ctx, book.Root, c)
+			outcomes[i] = sit(ctx, due[i], suites.For(c.Lesson))
 		})
 	}
 	wg.Wait()
@@ -103,19 +113,14 @@ func mistakes(c proof.Case) string {
 }
 
 // sit builds and grades one case.
-func sit(ctx context.Context, root string, c proof.Case) (o outcome) {
-	dir, err := os.MkdirTemp("", "workshop-exam-")
+func sit(ctx context.Context, c *proof.Due, suite grade.Suite) (o outcome) {
+	defer c.Done()
+	sub, err := c.Subject(ctx)
 	if err != nil {
 		return outcome{err: err}
 	}
-	defer os.RemoveAll(dir)
-	program, err := c.Build(ctx, root, dir)
-	if err != nil {
-		return outcome{err: err}
-	}
-	sub := subject.Program(program, 1)
 	defer sub.Close()
-	v := grade.Run(ctx, suites.For(c.Lesson), sub, grade.Options{})
+	v := grade.Run(ctx, suite, sub, grade.Options{})
 	for _, r := range v.Results {
 		if r.Status == grade.Failed || r.Status == grade.Error {
 			o.red = append(o.red, r.Step.ID)
