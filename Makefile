@@ -55,8 +55,8 @@ proof: ## grade every server that is known to be wrong or right, and print the t
 bench: ## what grading costs, as ratios
 	@go run ./checker/proof/bench
 
-soak: ## every suite 200 times in random order, with the machine under load
-	@go run ./checker/proof/soak
+soak: ## every suite 1,000 times in random order, loaded and on one processor: N=50 LESSON=06
+	@go run ./checker/proof/soak $(if $(N),-n $(N)) $(if $(LESSON),-lesson $(LESSON))
 
 mutants: ## change the references one operator at a time, and see that the suites notice
 	@go run ./checker/proof/mutants $(if $(LESSON),-lesson $(LESSON))
