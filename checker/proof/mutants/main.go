@@ -7,10 +7,12 @@
 //	go run ./checker/proof/mutants               every lesson; a minute or two each
 //	go run ./checker/proof/mutants -lesson 05    one
 //
-// It prints for each lesson how many were killed, lived, timed out and were not
-// covered, and names the survivors. It exits with 1 where fewer than 97 of 100
-// that are not equivalent were killed in a lesson, and where equivalent.txt names
-// one that did not survive.
+// Changed is what learners write, in this lesson or in one that it goes on from, and
+// not what they are given.
+//
+// It prints for each lesson how many were killed, lived and timed out, and names the
+// survivors. It exits with 1 where fewer than 97 of 100 that are not equivalent were
+// killed in a lesson, and where equivalent.txt names one that did not survive.
 package main
 
 import (
@@ -26,6 +28,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
@@ -239,9 +242,11 @@ const shim = "go"
 // realGo is the environment variable that says where the go command is.
 const realGo = "WORKSHOP_MUTANTS_GO"
 
-// goCommand does what the go command does, but for one thing: a test that does not
-// compile ends with 2. go test ends with 1 for that as for a test that fails, and
-// gremlins would take what does not compile for killed.
+// goCommand does what the go command does, but for two things. A test that does not
+// compile ends with 2: go test ends with 1 for that as for a test that fails, and
+// gremlins would take what does not compile for killed. And each line counts as
+// covered: Go's profile leaves out the conditions of a switch and constants, and
+// gremlins would not try mutants there.
 func goCommand(args []string) int {
 	cmd := exec.Command(os.Getenv(realGo), args...)
 	var output bytes.Buffer
@@ -251,6 +256,10 @@ func goCommand(args []string) int {
 	var ended *exec.ExitError
 	switch {
 	case err == nil:
+		if err := coverAll(args); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 2
+		}
 		return 0
 	case !errors.As(err, &ended):
 		fmt.Fprintln(os.Stderr, err)
@@ -259,6 +268,43 @@ func goCommand(args []string) int {
 		return 2
 	}
 	return ended.ExitCode()
+}
+
+// coverAll makes each line of the files in a coverage profile a covered one, if
+// these are the arguments of a go test that writes one.
+func coverAll(args []string) error {
+	at := slices.Index(args, "-coverprofile")
+	if at < 0 || at+1 >= len(args) {
+		return nil
+	}
+	profile, err := os.ReadFile(args[at+1])
+	if err != nil {
+		return err
+	}
+	var all strings.Builder
+	all.WriteString("mode: set\n")
+	var seen []string
+	for line := range strings.Lines(string(profile)) {
+		file, _, found := strings.Cut(line, ".go:")
+		if found && !slices.Contains(seen, file) {
+			seen = append(seen, file)
+			fmt.Fprintf(&all, "%s.go:1.1,100000.1 1 1\n", file)
+		}
+	}
+	return os.WriteFile(args[at+1], []byte(all.String()), 0o644)
+}
+
+// learners are the files that a learner has written when the lesson is done.
+func learners(l lessons.Lesson) []string {
+	files := l.Edit
+	for l.Base != "" {
+		base, err := lessons.Find(l.Base)
+		if err != nil {
+			break
+		}
+		l, files = base, slices.Concat(files, base.Edit)
+	}
+	return files
 }
 
 // grade makes and grades the mutants of one solution, in a copy of the workshop
@@ -283,6 +329,16 @@ func grade(ctx context.Context, tool, root, dir string, l lessons.Lesson, worker
 	cmd := exec.CommandContext(ctx, tool, "unleash", "./solutions/"+l.ID, "-i",
 		"--workers", strconv.Itoa(workers), "--timeout-coefficient", "20", "--output", report,
 		"--invert-logical", "--invert-loopctrl", "--invert-assignments", "--remove-self-assignments", "--invert-bitwise", "--invert-bwassign")
+	written := learners(l)
+	files, err := filepath.Glob(filepath.Join(root, "solutions", l.ID, "*.go"))
+	if err != nil {
+		return nil, err
+	}
+	for _, file := range files {
+		if name := filepath.Base(file); !slices.Contains(written, name) {
+			cmd.Args = append(cmd.Args, "--exclude-files", "(^|/)"+regexp.QuoteMeta(name)+"$")
+		}
+	}
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), realGo+"="+real, "PATH="+filepath.Dir(tool)+string(os.PathListSeparator)+os.Getenv("PATH"))
 	if output, err := cmd.CombinedOutput(); err != nil {
