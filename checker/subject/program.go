@@ -49,6 +49,7 @@ type run struct {
 	in     *json.Decoder
 	out    *json.Encoder
 	output *tail
+	mute   bool          // a mark that it was to print has not come
 	gone   chan struct{} // closed when the process has ended
 
 	database string // of the server that is open; "" where it has none
@@ -285,15 +286,16 @@ func (p *program) lead(ctx context.Context, addr string) error {
 
 // output is what the program has printed since it was last asked. An answer can
 // overtake what was printed before it, and the log is what explains a 500. So the
-// program is had print a mark, and that is waited for.
+// program is told to print a mark, and that is waited for.
 func (p *program) output() string {
 	p.mu.Lock()
 	r := p.run
+	asked := r != nil && !r.mute && !r.ended()
 	p.mu.Unlock()
 	if r == nil {
 		return ""
 	}
-	if r.ended() {
+	if !asked {
 		return r.output.take("")
 	}
 	mark := rand.Text()
@@ -304,7 +306,10 @@ func (p *program) output() string {
 		select {
 		case <-arrived:
 		case <-r.gone:
-		case <-time.After(markTime): // whoever has turned os.Stderr elsewhere is not waited for
+		case <-time.After(markTime):
+			p.mu.Lock()
+			r.mute = true // it has turned os.Stderr elsewhere, and is not waited for again
+			p.mu.Unlock()
 		}
 	}
 	return r.output.take(mark)
