@@ -64,6 +64,7 @@ type Command struct {
 	Username string             // OpAddUser, OpDeleteUser
 	Password string             // OpAddUser
 	Disturb  mockdb.Disturbance // OpDisturb
+	Mark     string             // OpMark
 }
 
 // Reach makes an address of a loopback that is the program's own lead out of it.
@@ -80,6 +81,7 @@ const (
 	OpDeleteUser = "delete-user" // remove one
 	OpReport     = "report"      // what happened behind the server's answers
 	OpReach      = "reach"       // let the server reach more
+	OpMark       = "mark"        // print a line: where it has arrived, so has all that was printed before
 
 	// For a server with a real database.
 	OpClose   = "close"   // close the server; its database stays
@@ -153,6 +155,9 @@ func (b *Bench) Do(c Command) Reply {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		return Reply{Visits: b.visits, Logged: string(b.logged), Panics: b.panics}
+	case OpMark:
+		_, err := fmt.Fprintln(os.Stderr, c.Mark)
+		return Reply{Error: message(err)}
 	case OpClose:
 		b.stop()
 		return Reply{}

@@ -27,6 +27,9 @@ import (
 // startTime is how long a lesson's program may take to call back.
 const startTime = 10 * time.Second
 
+// markTime is how long what a program has printed may take to arrive.
+const markTime = time.Second
+
 // A program is a lesson's program that runs beside the grader and does what it
 // says over a control connection (see lessons.Command).
 type program struct {
@@ -46,6 +49,7 @@ type run struct {
 	in     *json.Decoder
 	out    *json.Encoder
 	output *tail
+	mute   bool          // a mark that it was to print has not come
 	gone   chan struct{} // closed when the process has ended
 
 	database string // of the server that is open; "" where it has none
@@ -280,13 +284,35 @@ func (p *program) lead(ctx context.Context, addr string) error {
 	return err
 }
 
+// output is what the program has printed since it was last asked. An answer can
+// overtake what was printed before it, and the log is what explains a 500. So the
+// program is told to print a mark, and that is waited for.
 func (p *program) output() string {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.run == nil {
+	r := p.run
+	asked := r != nil && !r.mute && !r.ended()
+	p.mu.Unlock()
+	if r == nil {
 		return ""
 	}
-	return p.run.output.take()
+	if !asked {
+		return r.output.take("")
+	}
+	mark := rand.Text()
+	arrived := r.output.await(mark)
+	ctx, cancel := context.WithTimeout(context.Background(), startTime)
+	defer cancel()
+	if reply, err := p.do(ctx, lessons.Command{Op: lessons.OpMark, Mark: mark}); err == nil && reply.Error == "" {
+		select {
+		case <-arrived:
+		case <-r.gone:
+		case <-time.After(markTime):
+			p.mu.Lock()
+			r.mute = true // it has turned os.Stderr elsewhere, and is not waited for again
+			p.mu.Unlock()
+		}
+	}
+	return r.output.take(mark)
 }
 
 func (p *program) do(ctx context.Context, c lessons.Command) (lessons.Reply, error) {
@@ -492,8 +518,10 @@ func (r *run) greet(conn net.Conn, token string) bool {
 
 // A tail keeps the end of what is written to it.
 type tail struct {
-	mu   sync.Mutex
-	text []byte
+	mu      sync.Mutex
+	text    []byte
+	mark    string        // what is waited for, "" where nothing is
+	arrived chan struct{} // closed when it is there
 }
 
 const tailBytes = 64 << 10
@@ -502,6 +530,10 @@ func (t *tail) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.text = append(t.text, p...)
+	if t.mark != "" && bytes.Contains(t.text, []byte(t.mark)) {
+		close(t.arrived)
+		t.mark = ""
+	}
 	if over := len(t.text) - tailBytes; over > 0 {
 		t.text = append(t.text[:0], t.text[over:]...)
 	}
@@ -514,12 +546,24 @@ func (t *tail) String() string {
 	return string(t.text)
 }
 
-// take returns what there is and forgets it.
-func (t *tail) take() string {
+// await returns a channel that is closed when the mark has been written.
+func (t *tail) await(mark string) <-chan struct{} {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.mark, t.arrived = mark, make(chan struct{})
+	return t.arrived
+}
+
+// take returns what was written before the mark, all where it has not come, and
+// forgets it.
+func (t *tail) take(mark string) string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := string(t.text)
-	t.text = nil
+	t.text, t.mark = nil, ""
+	if mark != "" {
+		s, _, _ = strings.Cut(s, mark)
+	}
 	return s
 }
 

@@ -532,7 +532,7 @@ func client() []grade.Step {
 			ID: "rotated-refresh-token-is-kept", Task: 2, Needs: []string{"refused-token-is-refreshed"},
 			Title: "A new refresh token takes the place of the old one",
 			Why:   "At an upstream that rotates, the old one works no second time. Who sends it again is taken for a thief and logged out.",
-			Ref:   "RFC 6749 §6 (the client MUST discard the old refresh token and replace it), RFC 9700 §4.14.2 (refresh token protection)",
+			Ref:   "RFC 6749 §6 (the client MUST discard the old refresh token and replace it), RFC 9700 §4.14.2 (recommendations: refresh token rotation)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				g := through(s)
 				g.api.Gives(upstream.Rotated)
@@ -677,7 +677,7 @@ func client() []grade.Step {
 			ID: "fifty-refused-callers-refresh-once", Task: 4, Needs: []string{"late-401-is-no-reason-to-refresh"},
 			Title: "Fifty callers whose token is refused at the same time make one refresh, and all are served",
 			Why:   "The second refresh sends a refresh token that was used already: an upstream that rotates takes that for theft and ends the session (lesson 06).",
-			Ref:   "RFC 9700 §4.14.2 (refresh token rotation)",
+			Ref:   "RFC 9700 §4.14.2 (recommendations: refresh token rotation)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				g := through(s)
 				g.api.Gives(upstream.Rotated)
@@ -697,7 +697,7 @@ func client() []grade.Step {
 			ID: "fifty-callers-at-expiry-refresh-once", Task: 4, Needs: []string{"fifty-refused-callers-refresh-once", "expired-token-is-not-sent"},
 			Title: "Fifty callers who find the token expired make one refresh, and all are served",
 			Why:   "After the night the page's ten requests start at once, and each finds the token expired.",
-			Ref:   "RFC 9700 §4.14.2 (refresh token rotation)",
+			Ref:   "RFC 9700 §4.14.2 (recommendations: refresh token rotation)",
 			Takes: expiredTime,
 			Check: func(t require.TestingT, s *subject.Session) {
 				g := through(s)
@@ -713,7 +713,7 @@ func client() []grade.Step {
 			ID: "cancelled-caller-takes-nobody-along", Task: 4, Needs: []string{"rotated-refresh-token-is-kept", "fifty-refused-callers-refresh-once"},
 			Title: "A caller who hangs up during a refresh ends neither the refresh nor the session",
 			Why:   "If the refresh belongs to the first caller's request, it dies with it: all who waited get an error, and a refresh token that the upstream has just issued is lost.",
-			Ref:   "context.WithoutCancel (Go standard library), RFC 9700 §4.14.2 (refresh token protection)",
+			Ref:   "context.WithoutCancel (Go standard library), RFC 9700 §4.14.2 (recommendations: refresh token rotation)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				g := through(s)
 				g.api.Gives(upstream.Rotated)

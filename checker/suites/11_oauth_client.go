@@ -591,7 +591,7 @@ func backFromProvider() []grade.Step {
 			ID: "two-tabs-can-sign-in", Task: 2, Needs: signsIn,
 			Title: "Two sign-ins that are under way in one browser both succeed, in either order",
 			Why:   "A browser that is opened again opens all its tabs. If they share one place for the state, only the last one gets in.",
-			Ref:   "RFC 9700 §4.7.1 (state per request), OWASP ASVS 5.0 §10.2.1 (OAuth client: CSRF on the code flow)",
+			Ref:   "RFC 9700 §4.7.1 (one-time tokens in state), OWASP ASVS 5.0 §10.2.1 (OAuth client: CSRF on the code flow)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				who := somebodyThere()
 				for _, order := range [][]int{{0, 1}, {1, 0}} {
@@ -1000,7 +1000,7 @@ func requireLogin() []grade.Step {
 			ID: "new-refresh-token-is-kept", Task: 3, Needs: refreshes,
 			Title: "Where a refresh gives a new refresh token, the next refresh sends that one",
 			Why:   "With the old one it works once, and fails an hour later. By then the test is long over.",
-			Ref:   "RFC 6749 §6 (the client must discard the old refresh token), RFC 9700 §4.14.2 (refresh token protection)",
+			Ref:   "RFC 6749 §6 (the client must discard the old refresh token), RFC 9700 §4.14.2 (recommendations: refresh token rotation)",
 			Takes: expiries(3),
 			Check: func(t require.TestingT, s *subject.Session) {
 				who := somebodyThere()
@@ -1092,7 +1092,7 @@ func requireLogin() []grade.Step {
 			ID: "refused-refresh-is-logged", Task: 3, Needs: []string{"refused-refresh-signs-people-out"},
 			Title: "The log says why a refresh was refused: the error code and the description",
 			Why:   "\"People are signed out\" is all that you hear. The reason was in the answer: a changed password, a secret that has run out, a policy of last Tuesday.",
-			Ref:   "RFC 6749 §5.2 (error, error_description), OWASP ASVS 5.0 §16.3.1 (security events are logged)",
+			Ref:   "RFC 6749 §5.2 (error, error_description), OWASP ASVS 5.0 §16.3.1 (authentication operations are logged, unsuccessful ones too)",
 			Takes: expiries(1),
 			Check: func(t require.TestingT, s *subject.Session) {
 				s.Logged(t) // at a URL nobody can look: that is to be said before time passes
@@ -1133,7 +1133,7 @@ func requireLogin() []grade.Step {
 			ID: "tabs-at-once-refresh-once", Task: 3, Needs: refreshes,
 			Title: "Eight tabs that find the token expired at once refresh it once, and all get through",
 			Why:   "Where refresh tokens work once, the second tab's looks stolen. The provider ends the session, for all eight.",
-			Ref:   "RFC 9700 §4.14.2 (replay revokes the refresh token)",
+			Ref:   "RFC 9700 §4.14.2 (recommendations: refresh token rotation)",
 			Set:   func(c *lessons.Settings) { c.Slow = true },
 			Takes: expiries(1),
 			Check: func(t require.TestingT, s *subject.Session) {
@@ -1413,7 +1413,7 @@ func signOut() []grade.Step {
 			ID: "sign-out-revokes-the-refresh-token", Task: 5, Needs: []string{"sign-out-ends-the-session", "new-refresh-token-is-kept"},
 			Title: "The provider is told to forget the refresh token: the one that there is now",
 			Why:   "The session is gone, the refresh token is not. In a backup or a heap dump it is good for months.",
-			Ref:   "RFC 7009 §2.1 (revocation request), OWASP ASVS 5.0 §10.4.9 (revocation)",
+			Ref:   "RFC 7009 §1 (what revocation is for: the end user logs out) and §2.1 (revocation request)",
 			Takes: expiries(1),
 			Check: func(t require.TestingT, s *subject.Session) {
 				p, who, other := idp(s), somebodyThere(), somebodyThere()

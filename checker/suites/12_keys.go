@@ -226,7 +226,7 @@ func signingKeys() []grade.Step {
 			ID: "access-token-verifies-with-the-published-key", Task: 1, Needs: []string{"access-token-names-its-key"},
 			Title: "Whoever has the published key can verify the access token",
 			Why:   "Your own server may agree with itself about a signature that nobody else can read. ES256 has two encodings, and JOSE takes the one that crypto libraries seldom give.",
-			Ref:   "RFC 7518 §3.4 (R and S, 32 bytes each), RFC 8037 §3.1 (signing with EdDSA)",
+			Ref:   "RFC 7518 §3.4 (R and S, 32 bytes each), RFC 8037 §3.1 (signatures)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				for _, u := range []subject.User{s.Cosmo(), s.NewUser(t)} {
 					tokens := s.LoginBoth(t, u)
@@ -239,7 +239,7 @@ func signingKeys() []grade.Step {
 			ID: "private-keys-stay-inside", Task: 1, Needs: []string{"jwks-is-open-to-everybody"},
 			Title: "No private half of a key, and no secret, is in the set, in a token or in another answer",
 			Why:   "json.Marshal of a key pair writes both halves. Whoever reads the set then signs tokens as you do.",
-			Ref:   "RFC 7517 §9.2 (key non-disclosure), RFC 8037 §2 and RFC 7518 §6.2.2 (d)",
+			Ref:   "RFC 7517 §9.2 (preventing disclosure of non-public key information), RFC 8037 §2 and RFC 7518 §6.2.2 (d)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				tokens := s.LoginBoth(t, s.Cosmo())
 				next := s.Refresh(t, tokens)
@@ -476,7 +476,7 @@ func signingKeys() []grade.Step {
 			ID: "new-key-signs-every-key-ttl", Task: 3, Needs: []string{"access-token-verifies-with-the-published-key"},
 			Title: "One key signs for KeyTTL, then another does, and its tokens are as good",
 			Why:   "A key that signs for ever has for ever to be stolen, and on the day it is, nobody knows how to replace it.",
-			Ref:   "OpenID Connect Core §10.1.1 (rotation of asymmetric signing keys)",
+			Ref:   "OIDC Core 1.0 §10.1.1 (rotation of asymmetric signing keys)",
 			Takes: func(c lessons.Settings) time.Duration { return c.KeyTTL/4*3 + 2*pastKey(c) },
 			Check: func(t require.TestingT, s *subject.Session) {
 				begun := s.Now()
@@ -520,7 +520,7 @@ func signingKeys() []grade.Step {
 			ID: "new-key-is-published-when-it-signs", Task: 3, Needs: []string{"new-key-signs-every-key-ttl"},
 			Title: "The first token of a new key finds that key in the set",
 			Why:   "A verifier that meets an unknown kid asks for the set once more. If the key is not there then, the token is refused.",
-			Ref:   "OpenID Connect Core §10.1.1 (rotation of asymmetric signing keys)",
+			Ref:   "OIDC Core 1.0 §10.1.1 (rotation of asymmetric signing keys)",
 			Takes: func(c lessons.Settings) time.Duration { return 2 * pastKey(c) },
 			Check: func(t require.TestingT, s *subject.Session) {
 				tokens := s.LoginBoth(t, s.Cosmo())
@@ -539,7 +539,7 @@ func signingKeys() []grade.Step {
 			ID: "key-set-is-not-kept-past-a-rotation", Task: 3, Needs: []string{"jwks-is-open-to-everybody"},
 			Title: "No cache may keep the key set for as long as a key signs",
 			Why:   "A copy that counts for a day does not know today's key, and goes on trusting the one that you took out of the set because it was stolen.",
-			Ref:   "RFC 9111 §5.2.2.1 (max-age), OpenID Connect Core §10.1.1 (rotation of asymmetric signing keys)",
+			Ref:   "RFC 9111 §5.2.2.1 (max-age), OIDC Core 1.0 §10.1.1 (rotation of asymmetric signing keys)",
 			Set:   func(c *lessons.Settings) { c.KeyTTL = 24 * time.Hour },
 			Check: func(t require.TestingT, s *subject.Session) {
 				_, a := published(t, s)
@@ -552,7 +552,7 @@ func signingKeys() []grade.Step {
 			ID: "living-tokens-survive-rotations", Task: 3, Needs: []string{"new-key-signs-every-key-ttl"},
 			Title: "An access token works, and its key is published, until it expires, however many keys came after",
 			Why:   "A rotation that forgets the old key logs everybody out, every day at the same hour.",
-			Ref:   "OpenID Connect Core §10.1.1 (keep decommissioned keys for a while)",
+			Ref:   "OIDC Core 1.0 §10.1.1 (keep decommissioned keys for a while)",
 			Set:   shortKeys,
 			Takes: func(c lessons.Settings) time.Duration { return late(c) + beforeAccess(c) },
 			Check: func(t require.TestingT, s *subject.Session) {
@@ -573,7 +573,7 @@ func signingKeys() []grade.Step {
 			ID: "refresh-tokens-survive-rotations", Task: 3, Needs: []string{"living-tokens-survive-rotations", "refresh-token-lives-its-ttl"},
 			Title: "A refresh token works until it expires, however many keys came after",
 			Why:   "The longest-lived token decides how long an old key is needed. Whoever thinks of access tokens only logs out everybody who was away for lunch.",
-			Ref:   "OpenID Connect Core §10.1.1 (rotation of asymmetric signing keys), RFC 6749 §1.5 (refresh token)",
+			Ref:   "OIDC Core 1.0 §10.1.1 (rotation of asymmetric signing keys), RFC 6749 §1.5 (refresh token)",
 			Set:   shortKeys,
 			Takes: func(c lessons.Settings) time.Duration { return late(c) + beforeRefresh(c) },
 			Check: func(t require.TestingT, s *subject.Session) {
@@ -598,7 +598,7 @@ func signingKeys() []grade.Step {
 			ID: "retired-key-leaves-the-set", Task: 3, Needs: []string{"new-key-signs-every-key-ttl"},
 			Title: "A key whose last token has expired is gone from the set, one KeyTTL later at the latest",
 			Why:   "A key that is never taken out is trusted by everybody for ever: the one on the stolen backup of last year, too.",
-			Ref:   "OpenID Connect Core §10.1.1 (for a reasonable period of time)",
+			Ref:   "OIDC Core 1.0 §10.1.1 (for a reasonable period of time)",
 			Takes: func(c lessons.Settings) time.Duration { return pastKey(c) + pastOverlap(c) },
 			Check: func(t require.TestingT, s *subject.Session) {
 				_, old := verified(t, s, s.Login(t, s.Cosmo()).Access)
@@ -615,7 +615,7 @@ func signingKeys() []grade.Step {
 			ID: "rotation-at-once-loses-no-key", Task: 3, Needs: []string{"new-key-is-published-when-it-signs", "living-tokens-survive-rotations"},
 			Title: "Logins that come together at the moment of a rotation get tokens that all work, and so do those from before",
 			Why:   "Who looks first and turns later makes several keys at once. Each is put in the place of the one before, and the key that signed until now falls out with them (CWE-367).",
-			Ref:   "OpenID Connect Core §10.1.1 (rotation of asymmetric signing keys), CWE-362 (concurrent execution using a shared resource)",
+			Ref:   "OIDC Core 1.0 §10.1.1 (rotation of asymmetric signing keys), CWE-362 (concurrent execution using a shared resource)",
 			Set: func(c *lessons.Settings) {
 				shortKeys(c)
 				c.Slow = true

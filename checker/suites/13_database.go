@@ -285,7 +285,7 @@ func database() []grade.Step {
 			ID: "old-name-brings-no-old-session", Task: 2, Needs: []string{"newcomer-can-log-in"},
 			Title: "Who gets the name of a deleted user gets none of their sessions",
 			Why:   "Names are given again, in companies and in forums. Sessions that are found by name are then somebody else's.",
-			Ref:   "OWASP ASVS 5.0 §7.4.2 (end all sessions of a deleted user), OpenID Connect Core §5.7 (claim stability)",
+			Ref:   "OWASP ASVS 5.0 §7.4.2 (end all sessions of a deleted user), OIDC Core 1.0 §5.7 (claim stability)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				s.NeedsDeletion()
 				u := s.Newcomer(t)
@@ -321,7 +321,7 @@ func database() []grade.Step {
 			ID: "database-holds-no-token", Task: 3, Needs: []string{"sessions-survive-a-restart"},
 			Title: "In no table is there a token or a password that could be used",
 			Why:   "A backup goes to more places than its database: whoever reads one would be logged in as everybody.",
-			Ref:   "OWASP ASVS 5.0 §11.4 (hashing), OWASP Cryptographic Storage Cheat Sheet",
+			Ref:   "RFC 6819 §5.1.4.1.3 (no cleartext storage of credentials), OWASP ASVS 5.0 §11.4 (hashing and hash-based functions)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				u := s.Newcomer(t)
 				tokens := s.LoginBoth(t, u)
@@ -368,7 +368,7 @@ func database() []grade.Step {
 			ID: "replay-is-seen-on-every-server", Task: 4, Needs: []string{"two-servers-share-sessions"},
 			Title: "A refresh token that was used at one server and comes again at the other ends its session",
 			Why:   "The thief need not come to the server that the owner came to.",
-			Ref:   "RFC 9700 §4.14.2 (refresh token rotation)",
+			Ref:   "RFC 9700 §4.14.2 (recommendations: refresh token rotation)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				other := s.Another(t)
 				u := s.Newcomer(t)
@@ -386,7 +386,7 @@ func database() []grade.Step {
 			ID: "one-winner-across-two-servers", Task: 4, Needs: []string{"two-servers-share-sessions"},
 			Title: "Of twenty refreshes at once at two servers, one succeeds at most, and none is a 5xx",
 			Why:   "A lock in one process keeps out the requests of that process. Only the database sees all of them.",
-			Ref:   "CWE-367 (time-of-check to time-of-use race), RFC 9700 §4.14.2 (refresh token protection)",
+			Ref:   "CWE-367 (time-of-check to time-of-use race), RFC 9700 §4.14.2 (recommendations: refresh token rotation)",
 			Set:   func(c *lessons.Settings) { c.Slow = true },
 			Check: func(t require.TestingT, s *subject.Session) {
 				servers := []*subject.Session{s, s.Another(t)}
@@ -416,7 +416,7 @@ func database() []grade.Step {
 			ID: "lock-is-waited-for", Task: 4, Needs: []string{"sessions-survive-a-restart"},
 			Title: "While somebody else writes, a request waits and then succeeds",
 			Why:   "SQLite has one writer at a time. Who reads first and wants to write later in one transaction is turned away at once when somebody has written in between, however long he is ready to wait.",
-			Ref:   "SQLite, Transactions (read transactions versus write transactions: SQLITE_BUSY_SNAPSHOT)",
+			Ref:   "SQLite, Transactions §2.1 (read transactions versus write transactions: SQLITE_BUSY_SNAPSHOT)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				u := s.Newcomer(t)
 				tokens := s.LoginBoth(t, u)
@@ -472,7 +472,7 @@ func database() []grade.Step {
 			ID: "failing-refresh-loses-nothing", Task: 5, Needs: []string{"failing-database-is-a-5xx"},
 			Title: "A refresh that fails half-way has done nothing",
 			Why:   "The old token used up and the new one not stored: the user is out. The new one stored and the old one alive: there are two.",
-			Ref:   "RFC 9700 §4.14.2 (refresh token rotation), PostgreSQL manual §3.4 (transactions)",
+			Ref:   "RFC 9700 §4.14.2 (recommendations: refresh token rotation), PostgreSQL manual §3.4 (transactions)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				u := s.Newcomer(t)
 				for _, fault := range faults {
@@ -534,7 +534,7 @@ func database() []grade.Step {
 		{
 			ID: "expiry-holds-in-every-time-zone", Task: 6, Needs: []string{"two-servers-share-sessions"},
 			Title: "A moment is the same moment in every time zone, and when summer time ends",
-			Why:   "\"2026-10-25 02:30\" is before \"2026-10-25 02:10\" for whoever compares the words, and in a night in October that can be wrong. Two servers need not even be in one zone.",
+			Why:   "\"2026-10-25 02:10\" comes before \"2026-10-25 02:30\" for whoever compares the words, and in the night when summer time ends that can be wrong. Two servers need not even be in one zone.",
 			Ref:   "RFC 3339 §5.1 (ordering: only in the same time zone), RFC 7519 §2 (NumericDate)",
 			Set:   oneLife,
 			Takes: ended,
@@ -602,7 +602,7 @@ func database() []grade.Step {
 			ID: "replay-is-known-until-the-end", Task: 6, Needs: []string{"newcomer-can-log-in"},
 			Title: "A used refresh token is known for as long as it would have lived",
 			Why:   "Who deletes used tokens to save rows no longer knows a stolen one when it comes: it is one among all that never were.",
-			Ref:   "RFC 9700 §4.14.2 (refresh token rotation)",
+			Ref:   "RFC 9700 §4.14.2 (recommendations: refresh token rotation)",
 			Set:   oneLife,
 			Takes: beforeRefresh,
 			Check: func(t require.TestingT, s *subject.Session) {

@@ -37,5 +37,6 @@ type tokens struct {
 // TODO(10.4): one refresh for all who need it, and in nobody's name. Whoever was
 // refused with a token that has been replaced since needs none.
 //
-// TODO(10.5): 400 or 401 to a refresh is the end: errNotLoggedIn from then on.
-// Everything else that goes wrong is another error, and the session goes on.
+// TODO(10.5): 401 to a refresh, or 400 with invalid_grant, is the end: errNotLoggedIn
+// from then on. Everything else that goes wrong is another error, and the session
+// goes on.

@@ -186,13 +186,23 @@ func (s *session) ask(refresh string) (tokens, error) {
 	switch {
 	case err != nil:
 		return tokens{}, err // a tunnel, a restart: no reason to log anybody out
-	case a.status == http.StatusUnauthorized || a.status == http.StatusBadRequest:
-		// 400 is OAuth's way to say it: {"error":"invalid_grant"} (RFC 6749 §5.2).
+	case refused(a):
 		return tokens{}, errNotLoggedIn
 	case a.status != http.StatusOK:
 		return tokens{}, fmt.Errorf("the upstream answers %d to a refresh", a.status)
 	}
 	return readTokens(a.body)
+}
+
+// refused tells whether the answer is about the refresh token. An API such as ours
+// says 401, OAuth's servers say 400 and invalid_grant (RFC 6749 §5.2). Another 400 is
+// about the request, and none is a reason to log anybody out.
+func refused(a answer) bool {
+	if a.status == http.StatusBadRequest {
+		var said struct{ Error string }
+		return json.Unmarshal(a.body, &said) == nil && said.Error == "invalid_grant"
+	}
+	return a.status == http.StatusUnauthorized
 }
 
 // slide takes an access token that came with the answer to a request. It does not

@@ -205,6 +205,29 @@ func TestThePageFallsBackOnA401(t *testing.T) {
 	p.do(chromedp.WaitVisible("#login"), chromedp.WaitNotVisible("#session"))
 }
 
+// setTimeout counts to 2^31 milliseconds, and fires at once where it is asked for
+// more. A page that does not know refreshes a token of a month without end.
+func TestThePageWaitsForAMonth(t *testing.T) {
+	api := upstream.NewAPI()
+	api.Lives(31 * 24 * time.Hour)
+	p := open(t, api)
+	p.logIn()
+	for n := range 3 {
+		p.click("#profile")
+		p.until(fmt.Sprintf(`document.querySelectorAll("#log li").length >= %d`, n+2))
+	}
+	assert.Empty(t, api.Calls("/refresh"))
+
+	// A 400 that is not about the refresh token is a fault of the request's.
+	api.Next("/refresh", upstream.Fault{Status: 400, Body: `{"error":"invalid_request"}`})
+	api.Revoke()
+	p.click("#profile")
+	p.until(text("#status") + `.includes("The session goes on")`)
+	api.Next("/refresh", upstream.Fault{Status: 400, Body: `{"error":"invalid_grant"}`})
+	p.click("#profile")
+	p.until(text("#status") + `.includes("Please log in")`)
+}
+
 // Whoever does not see the bar is told of it, and whoever wants no motion has none.
 func TestThePageIsAccessible(t *testing.T) {
 	api := upstream.NewAPI()

@@ -40,12 +40,18 @@ function keep(s, got) {
   plan(s);
 }
 
+// setTimeout counts up to 2^31 ms, not quite 25 days, and fires at once beyond that:
+// a token of a month would be refreshed without end.
+const longest = 2 ** 31 - 1;
+
 // plan sets the alarm for the next refresh: a tenth of the life before its end, and
 // half a minute at most.
 function plan(s) {
   clearTimeout(s.timer);
   if (s !== session || !s.life || !early.checked) return;
-  alarm(s, s.expires - Math.min(s.life / 10, 30_000) - Date.now(), "before it expired");
+  const wait = s.expires - Math.min(s.life / 10, 30_000) - Date.now();
+  if (wait > longest) s.timer = setTimeout(() => plan(s), longest);
+  else alarm(s, wait, "before it expired");
 }
 
 // alarm refreshes in so many milliseconds, and again later where that fails.
@@ -65,12 +71,12 @@ function refresh(s, why) {
 
 async function ask(s, why) {
   const answer = await send("POST", "/refresh", s.refresh, why);
-  if (answer.status === 400 || answer.status === 401) {
+  const got = await answer.json().catch(() => null) ?? {};
+  if (answer.status === 401 || (answer.status === 400 && got.error === "invalid_grant")) {
     if (s === session) leave();
     throw new Error("The session has ended. Please log in.");
   }
-  const got = answer.ok ? await answer.json().catch(() => ({})) : {};
-  if (!got.access_token) throw new Error(`The API cannot refresh now (${answer.status}). The session goes on.`);
+  if (!answer.ok || !got.access_token) throw new Error(`The API cannot refresh now (${answer.status}). The session goes on.`);
   keep(s, got);
   tell(`A new access token, no. ${s.count}: ${why}.`);
 }
