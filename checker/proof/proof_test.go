@@ -380,7 +380,7 @@ func TestLoadRefusesWhatIsWrittenWrongly(t *testing.T) {
 		{"deletes nothing", "wrong/a.txtar", head + "-- a.go.delete --\n", `wrong/a.txtar:5: the solution of 03-protect has no a.go`},
 		{"deletes text", "wrong/a.txtar", head + "-- token.go.delete --\nx\n", `wrong/a.txtar:6: text after the marker`},
 		{"edits nothing", "wrong/a.txtar", head + "-- a.go.edit --\n", `wrong/a.txtar:5: the solution of 03-protect has no a.go`},
-		{"no block", "wrong/a.txtar", edit(""), `wrong/a.txtar:5: token.go.edit has no block`},
+		{"no block", "wrong/a.txtar", edit(""), `wrong/a.txtar:5: the edit of the solution's token.go has no block`},
 		{"open block", "wrong/a.txtar", edit("<<<\nvar a = 1\n===\n"), `wrong/a.txtar:6: this block has no end`},
 		{"stray text", "wrong/a.txtar", edit("\nvar a = 1\n"), `wrong/a.txtar:7: text outside`},
 		{"empty old text", "wrong/a.txtar", edit("<<<\n===\nvar a = 2\n>>>\n"), `wrong/a.txtar:6: this block has no old text`},
@@ -388,7 +388,7 @@ func TestLoadRefusesWhatIsWrittenWrongly(t *testing.T) {
 		{"there twice", "wrong/a.txtar", edit("<<<\n= a\n===\n= 2\n>>>\n"), `wrong/a.txtar:6: the old text is in the solution's token.go 2 times`},
 		{"line there twice", "wrong/a.txtar", edit("<<<\n}\n===\n{\n>>>\n"), `wrong/a.txtar:6: the old text is in the solution's token.go 2 times`},
 		{"changes nothing", "wrong/a.txtar", edit("<<<\nvar a = 1\n===\nvar a = 1\n>>>\n"), `wrong/a.txtar:6: this block changes nothing`},
-		{"overlap", "wrong/a.txtar", edit("<<<\nvar a = 1\n===\nvar a = 2\n>>>\n<<<\na = 1\nvar\n===\nx\n>>>\n"), `two blocks of token.go.edit change the same text`},
+		{"overlap", "wrong/a.txtar", edit("<<<\nvar a = 1\n===\nvar a = 2\n>>>\n<<<\na = 1\nvar\n===\nx\n>>>\n"), `two blocks for the solution's token.go change the same text`},
 	} {
 		t.Run(one.name, func(t *testing.T) {
 			_, err := proof.Load(fstest.MapFS{one.file: {Data: []byte(one.text)}}, solutions)
