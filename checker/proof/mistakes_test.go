@@ -37,12 +37,12 @@ func TestTheGravestMistakesAreMadeInOtherDesigns(t *testing.T) {
 	designs := map[int][]string{}
 	for _, c := range load(t, false) {
 		for _, n := range c.Mistakes {
-			if c.OtherDesign() {
+			if c.Over != "" {
 				designs[n] = append(designs[n], c.Name)
 			}
 		}
 	}
 	for _, n := range gravest {
-		assert.GreaterOrEqual(t, len(designs[n]), 2, "mistake %d, %s Made in another design by %v", n, proof.Mistakes[n].Text, designs[n])
+		assert.GreaterOrEqual(t, len(designs[n]), 2, "mistake %d, %s Laid over a right case are %v", n, proof.Mistakes[n].Text, designs[n])
 	}
 }

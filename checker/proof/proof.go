@@ -69,7 +69,6 @@ type Case struct {
 	Ends     grade.Status // how they go red: [grade.Failed] or [grade.Error]
 
 	files map[string][]byte // what differs from the solution's folder; nil is deleted
-	whole []string          // those of its files that it brings whole
 }
 
 // An Invalid says where a case is written wrongly.
@@ -277,7 +276,6 @@ func (r *reader) section(c *Case, f txtar.File, line int) {
 	}
 	if !edits && !deletes {
 		c.files[name] = f.Data
-		c.whole = append(c.whole, name)
 		return
 	}
 	text, there := r.original(c, name)
@@ -391,12 +389,6 @@ func (c Case) Red() []string {
 		return nil
 	}
 	return append([]string{c.Step}, c.Also...)
-}
-
-// OtherDesign tells whether the case is a server of another make than the
-// solution: laid over a right case, or with a server.go or transport.go of its own.
-func (c Case) OtherDesign() bool {
-	return c.Over != "" || slices.Contains(c.whole, "server.go") || slices.Contains(c.whole, "transport.go")
 }
 
 // Package is the solution whose place the case takes, as the go command calls it
