@@ -22,9 +22,11 @@ func FuzzLoad(f *testing.F) {
 		require.NoError(f, err)
 		f.Add(text)
 	}
+	f.Add([]byte("wrong: x\nmistake: 0\nlesson: 03-protect\nover: right/b\nstep: y\n-- new.go.edit --\n<<<\nvar n = 1\n===\nvar n = 2\n>>>\n"))
+	right := &fstest.MapFile{Data: []byte("right: other\nlesson: 03-protect\n-- new.go --\npackage main\n\nvar n = 1\n")}
 	solutions := fstest.MapFS{"03-protect/token.go": {Data: []byte("package main\n\nvar a = 1\n")}}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		cases, err := proof.Load(fstest.MapFS{"wrong/a.txtar": {Data: text}}, solutions)
+		cases, err := proof.Load(fstest.MapFS{"right/b.txtar": right, "wrong/a.txtar": {Data: text}}, solutions)
 		if err != nil {
 			var invalid *proof.Invalid
 			assert.ErrorAs(t, err, &invalid)

@@ -1,6 +1,6 @@
 // Package proof is the graders' own exam. Each case is a change to a reference
-// solution: a wrong one must go red at the step that is about its mistake and
-// nowhere else, a right one must pass as the solution does.
+// solution, or to a right case: a wrong one must go red at the step that is about
+// its mistake and nowhere else, a right one must pass as the solution does.
 //
 // A case is a txtar file (golang.org/x/tools/txtar). A wrong one stands in
 // wrong/ and says:
@@ -22,7 +22,10 @@
 //
 // "mistake" is a number of [Mistakes], or several with commas between them, or 0
 // where none fits; "also" lists further steps that are bound to go red; "ends:
-// error" says that they cannot be graded rather than fail. Both may be missing.
+// error" says that they cannot be graded rather than fail. "over: right/05-echo-jwt"
+// lays the case over that right case in place of the solution: the same mistake
+// in another design. What it edits and deletes is then what the right case made
+// of the folder, and its lesson is the right case's. All three may be missing.
 // A right case stands in right/ and has "right" and "lesson" only.
 package proof
 
@@ -59,6 +62,7 @@ type Case struct {
 	Right    bool   // it must pass
 	Title    string // what is wrong, or what is different, in a line
 	Lesson   lessons.Lesson
+	Over     string       // the name of the right case that it is laid over; empty is the solution
 	Mistakes []int        // numbers in [Mistakes]; empty for a right case, and where none fits
 	Step     string       // the step that must go red; empty for a right case
 	Also     []string     // further ones
@@ -87,6 +91,7 @@ func (e *Invalid) Error() string {
 func Load(corpus, solutions fs.FS) ([]Case, error) {
 	var cases []Case
 	var problems []error
+	right := map[string]Case{}
 	for _, folder := range []string{"right", "wrong"} {
 		entries, err := fs.ReadDir(corpus, folder)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -105,8 +110,11 @@ func Load(corpus, solutions fs.FS) ([]Case, error) {
 			if err != nil {
 				return nil, err
 			}
-			r := reader{file: file, solutions: solutions}
+			r := reader{file: file, solutions: solutions, right: right}
 			c := r.read(text, folder == "right")
+			if c.Right {
+				right[c.Name] = c
+			}
 			cases, problems = append(cases, c), append(problems, r.problems...)
 		}
 	}
@@ -120,6 +128,7 @@ func Load(corpus, solutions fs.FS) ([]Case, error) {
 type reader struct {
 	file      string
 	solutions fs.FS
+	right     map[string]Case // those that were read before
 	problems  []error
 }
 
@@ -140,19 +149,41 @@ func (r *reader) read(text []byte, right bool) Case {
 		r.section(&c, f, line)
 		line += strings.Count(string(f.Data), "\n")
 	}
+	for name, text := range r.right[c.Over].files {
+		if _, changed := c.files[name]; !changed {
+			c.files[name] = text
+		}
+	}
 	return c
+}
+
+// laidOver is what the case is laid over, in words.
+func laidOver(c *Case) string {
+	if c.Over != "" {
+		return c.Over
+	}
+	return "the solution"
+}
+
+// original is a file of what the case is laid over.
+func (r *reader) original(c *Case, name string) ([]byte, bool) {
+	if text, changed := r.right[c.Over].files[name]; changed {
+		return text, text != nil
+	}
+	text, err := fs.ReadFile(r.solutions, path.Join(c.Lesson.ID, name))
+	return text, err == nil
 }
 
 // header reads the "key: value" lines above the first file.
 func (r *reader) header(c *Case, text string) {
 	required := []string{"wrong", "mistake", "lesson", "step"}
-	known := []string{"wrong", "mistake", "lesson", "step", "also", "ends"}
+	known := []string{"wrong", "mistake", "lesson", "over", "step", "also", "ends"}
 	if c.Right {
 		required = []string{"right", "lesson"}
 		known = required
 	}
 	seen := map[string]bool{}
-	number := 0
+	number, over := 0, 0
 	for text := range strings.Lines(text) {
 		number++
 		if strings.TrimSpace(text) == "" {
@@ -191,6 +222,12 @@ func (r *reader) header(c *Case, text string) {
 				r.invalid(number, "there is no lesson %q", value)
 			}
 			c.Lesson = l
+		case "over":
+			if _, there := r.right[value]; !there {
+				r.invalid(number, "there is no right case %q", value)
+				continue
+			}
+			c.Over, over = value, number
 		case "step":
 			c.Step = value
 		case "also":
@@ -207,6 +244,9 @@ func (r *reader) header(c *Case, text string) {
 			r.invalid(0, "its header has no %q", key)
 		}
 	}
+	if base, laid := r.right[c.Over]; laid && base.Lesson.ID != c.Lesson.ID {
+		r.invalid(over, "%s is of lesson %q, not of %q", c.Over, base.Lesson.ID, c.Lesson.ID)
+	}
 }
 
 // list splits "a, b" at its commas.
@@ -218,8 +258,8 @@ func list(value string) []string {
 	return items
 }
 
-// section lays one file of the archive over the solution's folder. line is where
-// its marker stands.
+// section lays one file of the archive over the solution's folder, or over what
+// the right case made of it. line is where its marker stands.
 func (r *reader) section(c *Case, f txtar.File, line int) {
 	name, edits := strings.CutSuffix(f.Name, ".edit")
 	deletes := false
@@ -238,9 +278,9 @@ func (r *reader) section(c *Case, f txtar.File, line int) {
 		c.files[name] = f.Data
 		return
 	}
-	solved, err := fs.ReadFile(r.solutions, path.Join(c.Lesson.ID, name))
-	if err != nil {
-		r.invalid(line, "the solution of %s has no %s", c.Lesson.ID, name)
+	text, there := r.original(c, name)
+	if !there {
+		r.invalid(line, "%s of %s has no %s", laidOver(c), c.Lesson.ID, name)
 		return
 	}
 	if deletes {
@@ -250,17 +290,18 @@ func (r *reader) section(c *Case, f txtar.File, line int) {
 		c.files[name] = nil
 		return
 	}
-	c.files[name] = r.edit(string(solved), name, string(f.Data), line)
+	c.files[name] = r.edit(string(text), laidOver(c)+"'s "+name, string(f.Data), line)
 }
 
-// A span is a piece of the solution's file and what it becomes.
+// A span is a piece of a file and what it becomes.
 type span struct {
 	from, to int
 	text     string
 }
 
-// edit carries out the blocks of an .edit section on the text of a file.
-func (r *reader) edit(solved, name, blocks string, line int) []byte {
+// edit carries out the blocks of an .edit section on the text of a file. name is
+// that file in words.
+func (r *reader) edit(original, name, blocks string, line int) []byte {
 	const outside, before, after = 0, 1, 2
 	var spans []span
 	var oldText, newText strings.Builder
@@ -276,9 +317,9 @@ func (r *reader) edit(solved, name, blocks string, line int) []byte {
 			state = after
 		case state == after && mark == ">>>":
 			state = outside
-			if s, ok := r.locate(solved, name, oldText.String(), began); ok {
+			if s, ok := r.locate(original, name, oldText.String(), began); ok {
 				s.text = strings.TrimSuffix(newText.String(), "\n")
-				if s.text == solved[s.from:s.to] {
+				if s.text == original[s.from:s.to] {
 					r.invalid(began, "this block changes nothing")
 				}
 				spans = append(spans, s)
@@ -294,36 +335,36 @@ func (r *reader) edit(solved, name, blocks string, line int) []byte {
 	if state != outside {
 		r.invalid(began, "this block has no end: <<< old === new >>>, each mark on a line of its own")
 	} else if began == 0 {
-		r.invalid(line, "%s.edit has no block: <<< old === new >>>, each mark on a line of its own", name)
+		r.invalid(line, "the edit of %s has no block: <<< old === new >>>, each mark on a line of its own", name)
 	}
 	slices.SortFunc(spans, func(a, b span) int { return a.from - b.from })
 	var edited strings.Builder
 	at := 0
 	for _, s := range spans {
 		if s.from < at {
-			r.invalid(line, "two blocks of %s.edit change the same text", name)
+			r.invalid(line, "two blocks for %s change the same text", name)
 			return nil
 		}
-		edited.WriteString(solved[at:s.from] + s.text)
+		edited.WriteString(original[at:s.from] + s.text)
 		at = s.to
 	}
-	return []byte(edited.String() + solved[at:])
+	return []byte(edited.String() + original[at:])
 }
 
 // locate finds the old text of a block: as whole lines or, where it is none, as a
 // part of one. It must be there once.
-func (r *reader) locate(solved, name, old string, line int) (span, bool) {
+func (r *reader) locate(original, name, old string, line int) (span, bool) {
 	old = strings.TrimSuffix(old, "\n")
 	if strings.TrimSpace(old) == "" {
 		r.invalid(line, "this block has no old text")
 		return span{}, false
 	}
-	places := occurrences("\n"+solved, "\n"+old+"\n")
+	places := occurrences("\n"+original, "\n"+old+"\n")
 	if len(places) == 0 {
-		places = occurrences(solved, old)
+		places = occurrences(original, old)
 	}
 	if len(places) != 1 {
-		r.invalid(line, "the old text is in the solution's %s %d times, wanted is once", name, len(places))
+		r.invalid(line, "the old text is in %s %d times, wanted is once", name, len(places))
 		return span{}, false
 	}
 	return span{from: places[0], to: places[0] + len(old)}, true
@@ -350,7 +391,7 @@ func (c Case) Red() []string {
 	return append([]string{c.Step}, c.Also...)
 }
 
-// Package is the solution that the case is laid over, as the go command calls it
+// Package is the solution whose place the case takes, as the go command calls it
 // in the module's root.
 func (c Case) Package() string { return "./solutions/" + c.Lesson.ID }
 

@@ -394,8 +394,13 @@ const leeway = time.Minute
 // A case that is written wrongly is told as such: a wrong solution that changes
 // nothing would pass, and prove nothing.
 func TestLoadRefusesWhatIsWrittenWrongly(t *testing.T) {
-	solutions := fstest.MapFS{"03-protect/token.go": {Data: []byte("package main\n\nvar a = 1\nvar b = a\nvar b2 = a\n}\n}\n")}}
+	solutions := fstest.MapFS{
+		"03-protect/token.go": {Data: []byte("package main\n\nvar a = 1\nvar b = a\nvar b2 = a\n}\n}\n")},
+		"03-protect/gone.go":  {Data: []byte("package main\n")},
+	}
+	const right = "right: other\nlesson: 03-protect\n-- token.go.edit --\n<<<\nvar a = 1\n===\nvar a = 7\n>>>\n-- gone.go.delete --\n-- new.go --\npackage main\n"
 	const head = "wrong: x\nmistake: 27\nlesson: 03-protect\nstep: a-step\n"
+	const over = head + "over: right/b\n"
 	edit := func(blocks string) string { return head + "-- token.go.edit --\n" + blocks }
 	for _, one := range []struct{ name, file, text, want string }{
 		{"unknown key", "wrong/a.txtar", "color: red\n" + edit("<<<\nvar a = 1\n===\nvar a = 2\n>>>\n"), `wrong/a.txtar:1: unknown key "color"`},
@@ -413,7 +418,7 @@ func TestLoadRefusesWhatIsWrittenWrongly(t *testing.T) {
 		{"deletes nothing", "wrong/a.txtar", head + "-- a.go.delete --\n", `wrong/a.txtar:5: the solution of 03-protect has no a.go`},
 		{"deletes text", "wrong/a.txtar", head + "-- token.go.delete --\nx\n", `wrong/a.txtar:6: text after the marker`},
 		{"edits nothing", "wrong/a.txtar", head + "-- a.go.edit --\n", `wrong/a.txtar:5: the solution of 03-protect has no a.go`},
-		{"no block", "wrong/a.txtar", edit(""), `wrong/a.txtar:5: token.go.edit has no block`},
+		{"no block", "wrong/a.txtar", edit(""), `wrong/a.txtar:5: the edit of the solution's token.go has no block`},
 		{"open block", "wrong/a.txtar", edit("<<<\nvar a = 1\n===\n"), `wrong/a.txtar:6: this block has no end`},
 		{"stray text", "wrong/a.txtar", edit("\nvar a = 1\n"), `wrong/a.txtar:7: text outside`},
 		{"empty old text", "wrong/a.txtar", edit("<<<\n===\nvar a = 2\n>>>\n"), `wrong/a.txtar:6: this block has no old text`},
@@ -421,10 +426,18 @@ func TestLoadRefusesWhatIsWrittenWrongly(t *testing.T) {
 		{"there twice", "wrong/a.txtar", edit("<<<\n= a\n===\n= 2\n>>>\n"), `wrong/a.txtar:6: the old text is in the solution's token.go 2 times`},
 		{"line there twice", "wrong/a.txtar", edit("<<<\n}\n===\n{\n>>>\n"), `wrong/a.txtar:6: the old text is in the solution's token.go 2 times`},
 		{"changes nothing", "wrong/a.txtar", edit("<<<\nvar a = 1\n===\nvar a = 1\n>>>\n"), `wrong/a.txtar:6: this block changes nothing`},
-		{"overlap", "wrong/a.txtar", edit("<<<\nvar a = 1\n===\nvar a = 2\n>>>\n<<<\na = 1\nvar\n===\nx\n>>>\n"), `two blocks of token.go.edit change the same text`},
+		{"overlap", "wrong/a.txtar", edit("<<<\nvar a = 1\n===\nvar a = 2\n>>>\n<<<\na = 1\nvar\n===\nx\n>>>\n"), `two blocks for the solution's token.go change the same text`},
+		{"over nothing", "wrong/a.txtar", head + "over: right/c\n-- a.go --\n", `wrong/a.txtar:5: there is no right case "right/c"`},
+		{"over without its folder", "wrong/a.txtar", head + "over: b\n-- a.go --\n", `wrong/a.txtar:5: there is no right case "b"`},
+		{"over itself", "wrong/a.txtar", head + "over: wrong/a\n-- a.go --\n", `wrong/a.txtar:5: there is no right case "wrong/a"`},
+		{"over another lesson's", "wrong/a.txtar", strings.Replace(over, "03-protect", "04-expiry", 1) + "-- a.go --\n", `wrong/a.txtar:5: right/b is of lesson "03-protect", not of "04-expiry"`},
+		{"right over right", "right/c.txtar", "right: x\nlesson: 03-protect\nover: right/b\n-- a.go --\n", `right/c.txtar:3: unknown key "over"`},
+		{"edits what the right one deletes", "wrong/a.txtar", over + "-- gone.go.edit --\n<<<\nx\n===\ny\n>>>\n", `wrong/a.txtar:6: right/b of 03-protect has no gone.go`},
+		{"deletes it once more", "wrong/a.txtar", over + "-- gone.go.delete --\n", `wrong/a.txtar:6: right/b of 03-protect has no gone.go`},
+		{"not there any more", "wrong/a.txtar", over + "-- token.go.edit --\n<<<\nvar a = 1\n===\nvar a = 2\n>>>\n", `wrong/a.txtar:7: the old text is in right/b's token.go 0 times`},
 	} {
 		t.Run(one.name, func(t *testing.T) {
-			_, err := proof.Load(fstest.MapFS{one.file: {Data: []byte(one.text)}}, solutions)
+			_, err := proof.Load(fstest.MapFS{"right/b.txtar": {Data: []byte(right)}, one.file: {Data: []byte(one.text)}}, solutions)
 			assert.ErrorContains(t, err, one.want)
 			var invalid *proof.Invalid
 			assert.ErrorAs(t, err, &invalid)
@@ -454,22 +467,77 @@ func TestACaseIsLaidOverItsSolution(t *testing.T) {
 	assert.Equal(t, []string{"a-step", "b-step", "c-step"}, c.Red())
 	assert.Equal(t, []int{27}, c.Mistakes)
 	assert.Equal(t, grade.Error, c.Ends)
-	dir := t.TempDir()
-	file, err := c.Overlay(root, dir)
+	assert.Empty(t, c.Over)
+	assert.Equal(t, map[string]string{
+		"token.go": "package main\n\n\nvar ab = 1\n\nvar c = 4\nvar d = 5\n",
+		"login.go": gone,
+	}, laid(t, c))
+}
+
+// A case over a right one changes what that made of the solution, and leaves it
+// as it was for others.
+func TestACaseIsLaidOverARightOne(t *testing.T) {
+	solutions := fstest.MapFS{
+		"03-protect/token.go":  {Data: []byte("package main\n\nvar a = 1\n")},
+		"03-protect/login.go":  {Data: []byte("package main\n\nvar l = 1\n")},
+		"03-protect/server.go": {Data: []byte("package main\n\nvar s = 1\n")},
+		"03-protect/back.go":   {Data: []byte("package main\n")},
+	}
+	const over = "wrong: x\nmistake: 27\nlesson: 03-protect\nover: right/z\nstep: a-step\n"
+	corpus := fstest.MapFS{
+		"right/z.txtar": {Data: []byte("right: other\nlesson: 03-protect\n-- token.go.edit --\n<<<\na = 1\n===\na = 2\n>>>\n" +
+			"-- server.go.delete --\n-- back.go.delete --\n-- new.go --\npackage main\n\nvar n = 1\n-- old.go --\npackage main\n")},
+		"wrong/a.txtar": {Data: []byte(over + "-- token.go.edit --\n<<<\na = 2\n===\na = 3\n>>>\n" +
+			"-- new.go.edit --\n<<<\nn = 1\n===\nn = 2\n>>>\n-- login.go.edit --\n<<<\nl = 1\n===\nl = 2\n>>>\n" +
+			"-- old.go.delete --\n-- back.go --\npackage main // again\n")},
+		"wrong/b.txtar": {Data: []byte(over + "-- more.go --\npackage main\n")},
+	}
+	cases, err := proof.Load(corpus, solutions)
+	require.NoError(t, err)
+	require.Len(t, cases, 3)
+	right, a, b := cases[0], cases[1], cases[2]
+	assert.Equal(t, "right/z", a.Over)
+	assert.Equal(t, map[string]string{
+		"token.go": "package main\n\nvar a = 3\n", "new.go": "package main\n\nvar n = 2\n", "login.go": "package main\n\nvar l = 2\n",
+		"old.go": gone, "back.go": "package main // again\n", "server.go": gone,
+	}, laid(t, a))
+	want := map[string]string{
+		"token.go": "package main\n\nvar a = 2\n", "new.go": "package main\n\nvar n = 1\n", "old.go": "package main\n",
+		"server.go": gone, "back.go": gone,
+	}
+	assert.Equal(t, want, laid(t, right))
+	want["more.go"] = "package main\n"
+	assert.Equal(t, want, laid(t, b))
+
+	assert.Contains(t, proof.Table(cases), "- x: `a` (03, over `z`) → `a-step`\n")
+}
+
+// gone stands for a file that an overlay takes away.
+const gone = "gone"
+
+// laid is what the overlay of the case makes of the solution's folder: by the names
+// of the files that change, what they say then.
+func laid(t *testing.T, c proof.Case) map[string]string {
+	t.Helper()
+	file, err := c.Overlay(root, t.TempDir())
 	require.NoError(t, err)
 	text, err := os.ReadFile(file)
 	require.NoError(t, err)
 	var overlay struct{ Replace map[string]string }
 	require.NoError(t, json.Unmarshal(text, &overlay))
-	folder, err := filepath.Abs(filepath.Join(root, "solutions", "03-protect"))
+	folder, err := filepath.Abs(filepath.Join(root, "solutions", c.Lesson.ID))
 	require.NoError(t, err)
-	assert.Equal(t, map[string]string{
-		filepath.Join(folder, "token.go"): filepath.Join(dir, "token.go"),
-		filepath.Join(folder, "login.go"): "",
-	}, overlay.Replace)
-	edited, err := os.ReadFile(filepath.Join(dir, "token.go"))
-	require.NoError(t, err)
-	assert.Equal(t, "package main\n\n\nvar ab = 1\n\nvar c = 4\nvar d = 5\n", string(edited))
+	files := map[string]string{}
+	for original, changed := range overlay.Replace {
+		require.Equal(t, folder, filepath.Dir(original))
+		files[filepath.Base(original)] = gone
+		if changed != "" {
+			text, err := os.ReadFile(changed)
+			require.NoError(t, err)
+			files[filepath.Base(original)] = string(text)
+		}
+	}
+	return files
 }
 
 func TestACaseThatDoesNotCompileSaysSo(t *testing.T) {

@@ -28,8 +28,13 @@ func Table(cases []Case) string {
 	}
 	fmt.Fprintf(&b, "# What the graders were tested on\n\n%d wrong servers, each of which goes red at the step that is named here and nowhere else, and %d right ones that pass.\n", wrong, right)
 	b.WriteString("`make proof` builds and grades them all and prints the result. This page is written by `go test ./checker/proof -run Table -update`.\n")
+	b.WriteString("A wrong server is the reference solution of its lesson with a mistake in it or, where it says so, one of the right servers below.\n")
 	row := func(c Case) {
-		fmt.Fprintf(&b, "- %s: `%s` (%s) → `%s`\n", cell(c.Title), strings.TrimPrefix(c.Name, "wrong/"), c.Lesson.ID[:2], strings.Join(c.Red(), "`, `"))
+		design := ""
+		if c.Over != "" {
+			design = ", over `" + strings.TrimPrefix(c.Over, "right/") + "`"
+		}
+		fmt.Fprintf(&b, "- %s: `%s` (%s%s) → `%s`\n", cell(c.Title), strings.TrimPrefix(c.Name, "wrong/"), c.Lesson.ID[:2], design, strings.Join(c.Red(), "`, `"))
 	}
 	for _, n := range slices.Sorted(maps.Keys(Mistakes)) {
 		if n == 0 {

@@ -261,7 +261,12 @@ func cookiesOf(r probe.Request) []string {
 
 // CrossSite makes the request one of a page of another site, which knows no CSRF
 // token: the browser adds the cookies, and says where the page is from.
-func CrossSite(r *probe.Request) { foreign(r, "https://evil.example", "cross-site") }
+func CrossSite(r *probe.Request) { From("https://evil.example")(r) }
+
+// From is CrossSite for a page of that origin.
+func From(origin string) Option {
+	return func(r *probe.Request) { foreign(r, origin, "cross-site") }
+}
 
 // SameSite makes the request one of a page of a host below the server's own, which
 // browsers count as the same site.

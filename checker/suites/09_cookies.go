@@ -624,6 +624,13 @@ func cookies() []grade.Step {
 				attacked(t, s, b, "%s works for a page of another site, without a CSRF token", nil, without, subject.CrossSite)
 				attacked(t, s, b, "%s works for a page of another site, with an empty CSRF token", nil, without, subject.CrossSite, subject.CSRF(""))
 				attacked(t, s, b, "%s works for a page of a host below this one, without a CSRF token", nil, without, subject.SameSite)
+				// A frame that is locked in has the origin "null", and anybody can buy a
+				// name that begins like ours.
+				ours, err := url.Parse(s.Origin())
+				require.NoError(t, err)
+				for _, origin := range []string{"null", "http://" + ours.Hostname() + ".evil.example"} {
+					attacked(t, s, b, "%s works for a page of the origin "+origin+", without a CSRF token", nil, without, subject.From(origin))
+				}
 			},
 		},
 		{
@@ -733,13 +740,10 @@ func cookies() []grade.Step {
 				b := loggedIn(t, s, s.Cosmo())
 				opensTo(t, b)
 				for _, origin := range []string{"https://evil.example", "null", "https://evil.localhost", "http://localhost:8080.evil.example", "http://localhost.evil.example"} {
-					from := func(r *probe.Request) {
-						r.Header.Set("Origin", origin)
-						r.Header.Set("Sec-Fetch-Site", "cross-site")
-					}
+					from := subject.From(origin)
 					for _, r := range []probe.Request{
 						b.Request(http.MethodGet, "/profile", from),
-						b.Request(http.MethodPost, "/refresh", subject.CrossSite, from),
+						b.Request(http.MethodPost, "/refresh", from),
 						subject.Request(http.MethodOptions, "/password", from, subject.Header("Access-Control-Request-Method", "POST"), subject.Header("Access-Control-Request-Headers", "content-type,x-csrf-token")),
 					} {
 						a := s.Do(t, r)
