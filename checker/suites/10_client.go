@@ -836,7 +836,7 @@ func client() []grade.Step {
 			},
 		},
 		{
-			ID: "refused-refresh-ends-the-session", Task: 5, Needs: []string{"refused-token-is-refreshed"},
+			ID: "refused-refresh-ends-the-session", Task: 5, Needs: []string{"fifty-refused-callers-refresh-once"},
 			Title: "A refresh token that the upstream refuses ends the session, for good and with a clear word",
 			Why:   "It will not be good again. A client that keeps it asks for ever; one that passes on the upstream's message tells the user about tokens, not to log in.",
 			Ref:   "RFC 6749 §5.2 (invalid_grant)",
