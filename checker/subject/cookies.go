@@ -69,6 +69,13 @@ func (b *Browser) Clone() *Browser {
 	return &Browser{User: b.User, s: b.s, kept: slices.Clone(b.kept), refused: map[string]string{}}
 }
 
+// Keep returns a browser with those of the cookies that keep says yes to.
+func (b *Browser) Keep(keep func(Cookie) bool) *Browser {
+	c := b.Clone()
+	c.kept = slices.DeleteFunc(c.kept, func(one Cookie) bool { return !keep(one) })
+	return c
+}
+
 // Request makes a request of the server's own page.
 func (b *Browser) Request(method, path string, options ...Option) probe.Request {
 	r := Request(method, path)

@@ -140,6 +140,10 @@ func expiredTime(c lessons.Settings) time.Duration { return c.AccessTTL + 2*time
 
 func twiceExpiredTime(c lessons.Settings) time.Duration { return 2 * expiredTime(c) }
 
+// earlyTime is two thirds of the life of a token that lives three times AccessTTL:
+// too soon to refresh it, however early a client does.
+func earlyTime(c lessons.Settings) time.Duration { return 2 * c.AccessTTL }
+
 func profileRequest() probe.Request { return subject.Request(http.MethodGet, "/profile") }
 
 // order is a request with a body.
@@ -445,12 +449,21 @@ func client() []grade.Step {
 			Title: "While a token has long to live, nothing is refreshed",
 			Why:   "A refresh for each request doubles the traffic, and at an upstream that rotates it makes a race of every two.",
 			Ref:   "RFC 6749 §1.5 (refresh when the access token becomes invalid or expires)",
+			Takes: earlyTime,
 			Check: func(t require.TestingT, s *subject.Session) {
 				g := signedIn(t, s)
 				for range 5 {
 					g.profile(t, "one request after another, and one of them fails")
 				}
 				g.calls(t, 0, "a token that lives an hour is refreshed at once", "/refresh")
+				if !s.Controlled() {
+					return // there a third of a life is seconds, and some minutes early are taken
+				}
+				g.api.Lives(3 * s.Settings.AccessTTL)
+				g.login(t, g.api.NewUser())
+				s.Advance(t, earlyTime(s.Settings))
+				g.profile(t, "after two thirds of the token's life a request fails")
+				g.calls(t, 0, fmt.Sprintf("a token that lives another %v is refreshed", s.Settings.AccessTTL), "/refresh")
 			},
 		},
 		{
@@ -488,6 +501,18 @@ func client() []grade.Step {
 						g.asSent(t, sent, "the repeated request is another than the first")
 						g.calls(t, before+2, "a POST whose token is refused is not sent twice", "/orders")
 					}
+				}
+				for _, method := range []string{http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodHead} {
+					g.api.Revoke()
+					before := len(g.api.Calls("/orders"))
+					sent := order(letters(48), false)
+					if sent.Method = method; method == http.MethodHead || method == http.MethodDelete {
+						sent.Body = nil
+					}
+					// The API has no such route, which it tells to whoever has a good token.
+					g.Do(t, sent).Is(t, http.StatusNotFound, "a "+method+" whose token is refused is not sent again with a new one")
+					g.asSent(t, sent, "the repeated request is another than the first")
+					g.calls(t, before+2, "a "+method+" whose token is refused is not sent twice", "/orders")
 				}
 			},
 		},
@@ -567,22 +592,24 @@ func client() []grade.Step {
 			Ref:   "lesson 08, Task 1 (a token cannot be extended, only replaced)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				g := signedIn(t, s)
-				for range 3 {
-					g.api.Revoke() // what there was; what slides in now is good
-					g.api.Slides(true)
-					g.profile(t, "a refused access token is not refreshed, or the request not sent again")
-					before := len(g.api.Calls("/refresh"))
-					a := g.Get(t, "/profile")
-					g.owns(t, a, "a new access token is not used")
-					g.secretive(t, a)
-					g.api.Slides(false)
-					old, newest := g.last(t, "/profile").Bearer(), ""
-					g.profile(t, "the session fails after a token has slid in")
-					newest = g.last(t, "/profile").Bearer()
-					if newest == old || !g.api.Good(newest) {
-						g.Fail(t, "a token that came in X-New-Access-Token is not used", "the newest access token", "an older one")
+				for _, sent := range []probe.Request{profileRequest(), order(letters(48), false), profileRequest()} {
+					path, _, _ := strings.Cut(sent.Path, "?")
+					slides := func(claim string) {
+						g.api.Slides(true)
+						a := g.Do(t, sent).Is(t, http.StatusOK, claim, http.StatusCreated)
+						g.api.Slides(false)
+						g.secretive(t, a)
+						old, before := g.last(t, path).Bearer(), len(g.api.Calls("/refresh"))
+						g.profile(t, "the session fails after a token has slid in")
+						newest := g.last(t, "/profile").Bearer()
+						if newest == old || !g.api.Good(newest) {
+							g.Fail(t, "a token that came in X-New-Access-Token is not used", "the newest access token", "an older one")
+						}
+						g.calls(t, before, "a token that came in X-New-Access-Token is not used", "/refresh")
 					}
-					g.calls(t, before, "a token that came in X-New-Access-Token is not used", "/refresh")
+					g.api.Revoke() // what there was; what slides in now is good
+					slides("a refused access token is not refreshed, or the request not sent again")
+					slides("a new access token is not used")
 				}
 			},
 		},
@@ -607,6 +634,26 @@ func client() []grade.Step {
 					g.calls(t, refreshes+1, "an expired access token is refreshed otherwise than once", "/refresh")
 				}
 				g.profile(t, "the new access token is not used")
+			},
+		},
+		{
+			ID: "slid-token-expires-too", Task: 3, Needs: []string{"expired-token-is-not-sent", "slid-token-is-used"},
+			Title: "A token that came in X-New-Access-Token is refreshed at its own exp, not at that of the token before",
+			Why:   "Who keeps the new token and the old one's exp sends it long after its end, or refreshes it for no reason.",
+			Ref:   "RFC 7519 §4.1.4 (exp)",
+			Takes: expiredTime,
+			Check: func(t require.TestingT, s *subject.Session) {
+				g := signedIn(t, s) // with a token that lives an hour
+				g.api.Lives(s.Settings.AccessTTL)
+				g.api.Slides(true)
+				g.profile(t, "a request fails")
+				g.api.Slides(false)
+				g.api.Lives(time.Hour)
+				s.Advance(t, expiredTime(s.Settings))
+				refreshes, doors := len(g.api.Calls("/refresh")), len(g.api.Calls("/profile"))
+				g.profile(t, "a request fails once a token that had slid in has expired")
+				g.calls(t, doors+1, "a token that came in X-New-Access-Token is sent after its exp", "/profile")
+				g.calls(t, refreshes+1, "a token that came in X-New-Access-Token has expired, and is refreshed otherwise than once", "/refresh")
 			},
 		},
 		{
@@ -742,32 +789,54 @@ func client() []grade.Step {
 			Ref:   "OWASP ASVS 5.0 §7.2.4 (a new session token on authentication, the current one ended)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				g := signedIn(t, s)
-				for _, path := range []string{"/refresh", "/profile"} {
-					if path == "/refresh" {
+				for _, late := range []struct {
+					path   string
+					answer upstream.Fault
+					slides bool
+				}{
+					{path: "/refresh", answer: upstream.Fault{After: true}},
+					{path: "/refresh", answer: upstream.Fault{Status: http.StatusUnauthorized, Body: `{"msg":"Token is not valid"}`}},
+					{path: "/profile", answer: upstream.Fault{After: true}, slides: true},
+				} {
+					if late.path == "/refresh" {
 						g.api.Revoke()
-					} else {
-						g.api.Slides(true)
 					}
+					g.api.Slides(late.slides)
 					hold, open := gate()
 					defer open()
-					g.api.Next(path, upstream.Fault{After: true, Hold: hold})
-					before := len(g.api.Calls(path))
+					late.answer.Hold = hold
+					g.api.Next(late.path, late.answer)
+					before := len(g.api.Calls(late.path))
 					old := g.Begin(profileRequest())
-					g.arrive(path, before+1, usually)
+					g.arrive(late.path, before+1, usually)
 					g.api.Slides(false)
 					u := g.api.NewUser()
 					login := g.Begin(subject.Request(http.MethodPost, "/login", u.Credentials()))
-					login.Within(usually / 2)
+					var first *subject.Pending // of the new user's, refused as well
+					if login.Within(usually/2) && late.path == "/refresh" {
+						g.api.Next("/profile", upstream.Fault{Status: http.StatusUnauthorized})
+						first = g.Begin(profileRequest())
+						first.Within(usually / 2)
+					}
 					open()
 					login.Answer(t).Is(t, http.StatusNoContent, "a login while something is under way is not answered 204")
 					old.Answer(t)
 					g.user = u
+					if first != nil {
+						g.owns(t, first.Answer(t), "a refresh of an older session answers for the new one")
+					}
 					g.profile(t, "what came back for an older session is taken for the new one's")
+				}
+				g.api.Next("/login", upstream.Fault{Status: http.StatusOK, Body: `{"access_token":"one-that-the-upstream-refuses"}`})
+				if a := g.Post(t, "/login", g.api.NewUser().Credentials()); a.Status == http.StatusNoContent {
+					if a := g.Get(t, "/profile"); a.Status == http.StatusOK {
+						g.Fail(t, "a login that brought no refresh token goes on with that of the login before", "401", a.Summary())
+					}
 				}
 			},
 		},
 		{
-			ID: "refused-refresh-ends-the-session", Task: 5, Needs: []string{"refused-token-is-refreshed"},
+			ID: "refused-refresh-ends-the-session", Task: 5, Needs: []string{"fifty-refused-callers-refresh-once"},
 			Title: "A refresh token that the upstream refuses ends the session, for good and with a clear word",
 			Why:   "It will not be good again. A client that keeps it asks for ever; one that passes on the upstream's message tells the user about tokens, not to log in.",
 			Ref:   "RFC 6749 §5.2 (invalid_grant)",
@@ -790,6 +859,25 @@ func client() []grade.Step {
 					g.login(t, g.api.NewUser())
 					g.profile(t, "after a new login a request fails")
 				}
+
+				// Several wait for the refresh that is refused.
+				hold, open := gate()
+				defer open()
+				g.api.Revoke()
+				g.api.End()
+				before, doors := len(g.api.Calls("/refresh")), len(g.api.Calls("/profile"))
+				g.api.Next("/refresh", upstream.Fault{Hold: hold})
+				var waiting []*subject.Pending
+				for range 5 {
+					waiting = append(waiting, g.Begin(profileRequest()))
+				}
+				g.arrive("/profile", doors+5, usually)
+				g.arrive("/refresh", before+1, usually)
+				open()
+				for _, w := range waiting {
+					w.Answer(t).RefusedSaying(t, notLoggedIn, "of several callers at the end of a session, one is told something else")
+				}
+				g.calls(t, before+1, "a refresh token that was refused is sent again by a caller who has waited", "/refresh")
 			},
 		},
 		{

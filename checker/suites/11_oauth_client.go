@@ -42,6 +42,14 @@ func expiries(n int) func(lessons.Settings) time.Duration {
 // nothing can be set for a step.
 func told(c lessons.Settings) bool { return c.Provider.Issuer != "" }
 
+// elsewhereCalled gives the server an address that no request names: what it is called
+// by browsers is for its configuration to say, not for a Host header.
+func elsewhereCalled(c *lessons.Settings) {
+	if !told(*c) {
+		c.URL = "https://app-" + strings.ToLower(rand.Text()[:8]) + ".example"
+	}
+}
+
 // idp is the session's provider.
 func idp(s *subject.Session) *upstream.Provider { return s.Beside().(*upstream.Provider) }
 
@@ -300,6 +308,10 @@ var base64Word = regexp.MustCompile(`[A-Za-z0-9+/_-]{16,}={0,2}`)
 // pkceWord is what a code_challenge by S256 is: a hash in base64url (RFC 7636 §4.2).
 var pkceWord = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
 
+// guessable is so few bits that anybody tries them all. What differs in six values is
+// less than what is random in them, so this is far below what the standard wants.
+const guessable = 60
+
 // minUnguessable is in characters: 128 bits in base64url.
 const minUnguessable = 22
 
@@ -314,6 +326,7 @@ func toProvider() []grade.Step {
 			Title: "GET / is for everybody; GET /home leads whoever is not signed in to the provider's authorization endpoint",
 			Why:   "Where people sign in is for the provider to say. An address that is written into the code is right for one provider, until it moves.",
 			Ref:   "OIDC Core 1.0 §3.1.2.1 (authentication request), OIDC Discovery 1.0 §4 (obtaining provider configuration information)",
+			Set:   elsewhereCalled,
 			Check: func(t require.TestingT, s *subject.Session) {
 				b := s.Browser()
 				b.Open(t, "/").Is(t, http.StatusOK, "the page for everybody is not shown")
@@ -524,6 +537,7 @@ func backFromProvider() []grade.Step {
 						"an empty state":  func(q url.Values) { q.Set("state", "") },
 						"a wrong state":   func(q url.Values) { q.Set("state", rand.Text()) },
 						"an odd state":    func(q url.Values) { q.Set("state", "\x00\xff'\"<") },
+						"a longer state":  func(q url.Values) { q.Set("state", q.Get("state")+"x") },
 						"half of a state": func(q url.Values) { q.Set("state", q.Get("state")[:len(q.Get("state"))/2]) },
 					} {
 						back := signs(t, s, request, who)
@@ -636,6 +650,8 @@ func backFromProvider() []grade.Step {
 				who := somebodyThere()
 				signIn(t, s, b, who)
 				isIn(t, b, who, "nobody can sign in after they have said no")
+				b.Arrive(t, stray)
+				isIn(t, b, who, "a link with error= signs somebody out")
 			},
 		},
 		{
@@ -890,18 +906,13 @@ func backFromProvider() []grade.Step {
 				again := b.Clone()
 				signIn(t, s, b, who)
 				isIn(t, b, who, "who signs in once more is not signed in")
-				// A cookie may stay as it was, one with the language say, if it is not
-				// what signs somebody in.
-				var stayed []string
-				for _, c := range again.Cookies() {
-					if slices.ContainsFunc(b.Cookies(), func(d subject.Cookie) bool { return d.Name == c.Name && d.Value == c.Value }) {
-						stayed = append(stayed, c.Name+"="+c.Value)
-					}
-				}
-				if len(stayed) > 0 {
-					if a := s.Browser().Open(t, "/home", subject.Header("Cookie", strings.Join(stayed, "; "))); a.Status/100 == 2 {
-						failAt(t, a, "a second sign-in leaves the session's cookie as it was", "another value after each sign-in")
-					}
+				// What stays the same may be a language or a device, but no sign-in.
+				now := b.Cookies()
+				same := again.Keep(func(c subject.Cookie) bool {
+					return slices.ContainsFunc(now, func(d subject.Cookie) bool { return d.Name == c.Name && d.Value == c.Value })
+				})
+				if a := same.Open(t, "/home"); a.Status == http.StatusOK {
+					failAt(t, a, "a second sign-in leaves the session's cookie as it was", "another value after each sign-in")
 				}
 			},
 		},
@@ -910,11 +921,7 @@ func backFromProvider() []grade.Step {
 			Title: "The server's cookies are HttpOnly, SameSite=Lax and for this host only, and Secure where its address is https",
 			Why:   "The cookie is all that a thief needs now. Strict would be too much of a good thing: the way back from the provider comes from another site.",
 			Ref:   "OWASP ASVS 5.0 §3.3.1 to §3.3.4 (cookie setup: Secure, SameSite, HttpOnly), RFC 10025 §4.1.2 (Set-Cookie semantics)",
-			Set: func(c *lessons.Settings) {
-				if !told(*c) {
-					c.URL = "https://app-" + strings.ToLower(rand.Text()[:8]) + ".example"
-				}
-			},
+			Set:   elsewhereCalled,
 			Check: func(t require.TestingT, s *subject.Session) {
 				b := s.Browser()
 				first := b.Open(t, "/login")
@@ -945,6 +952,31 @@ func backFromProvider() []grade.Step {
 				if set == 0 {
 					cookieFault(t, after, "a sign-in sets no cookie", "Set-Cookie: …; HttpOnly; Secure; SameSite=Lax")
 				}
+			},
+		},
+		{
+			ID: "session-cookie-cannot-be-guessed", Task: 2, Needs: []string{"session-is-renewed-at-login"},
+			Title: "What is in the cookie of one sign-in says nothing of what is in another's",
+			Why:   "A cookie that counts, or that says who it is and is not signed, is written by hand: with another number, somebody else is signed in.",
+			Ref:   "OWASP ASVS 5.0 §7.2.3 (reference tokens: at least 128 bits of entropy), CWE-330 (insufficiently random values)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				who := somebodyThere()
+				values := map[string][]string{} // of one person's sign-ins, by the cookie's name
+				in := signedInto(t, s, who)
+				isIn(t, in, who, "somebody is signed in, and /home does not open")
+				for _, b := range []*subject.Browser{in, signedInto(t, s, who), signedInto(t, s, who), signedInto(t, s, who), signedInto(t, s, who), signedInto(t, s, who)} {
+					for _, c := range b.Cookies() {
+						values[c.Name] = append(values[c.Name], c.Value)
+					}
+				}
+				guessed := in.Keep(func(c subject.Cookie) bool {
+					all := values[c.Name]
+					return len(all) < 6 || bits(all) < guessable
+				})
+				if a := guessed.Open(t, "/home"); a.Status == http.StatusOK {
+					failAt(t, a, "the cookies that are signed in can be guessed: those of six sign-ins differ in hardly anything", "128 random bits, or a signature that nobody else can make")
+				}
+				isIn(t, in, who, "somebody is signed in, and /home does not open")
 			},
 		},
 		{
@@ -1358,14 +1390,35 @@ func requireLogin() []grade.Step {
 				asked(t, s, byRefresh, 1, "an access token that userinfo refuses is refreshed another number of times than once")
 				isIn(t, b, who, "the new access token is not kept")
 
+				// Several tabs are refused with the same token.
+				const tabs = 4
+				p.RefuseAccess()
+				p.Stall(p.Path.Userinfo, upstream.Fault{})
+				sent := len(p.Calls(p.Path.Userinfo))
+				var waiting []*later
+				for i := range tabs {
+					waiting = append(waiting, sendLater(s, b.OpenRequest(fmt.Sprintf("/home?tab=%d", i))))
+				}
+				ctx, cancel := context.WithTimeout(s.Context(), usually)
+				defer cancel()
+				p.Await(ctx, p.Path.Userinfo, sent+tabs) // unless they come one after the other, which they may
+				p.Resume()
+				for _, w := range waiting {
+					isHome(t, w.answer(t), who, "one of several tabs whose access token is refused does not get through")
+				}
+				p.Always(p.Path.Userinfo, upstream.Fault{})
+				asked(t, s, byRefresh, 2, "several tabs whose access token is refused refresh it another number of times than once")
+				isIn(t, b, who, "the session is gone after several tabs were refused at once")
+				before := exchanges(s, byRefresh)
+
 				p.Always(p.Path.Userinfo, upstream.Fault{Status: http.StatusUnauthorized, Header: http.Header{"Www-Authenticate": {`Bearer error="invalid_token"`}}})
 				tries := len(p.Calls(p.Path.Userinfo))
 				a := b.Open(t, "/home")
 				if a.Status == http.StatusInternalServerError {
 					failAt(t, a, "an access token that userinfo refuses time and again is answered with a fault", "502, 503 or a redirect")
 				}
-				if n := len(p.Calls(p.Path.Userinfo)) - tries; n > 2 || exchanges(s, byRefresh) > 2 {
-					s.Fail(t, "an access token that userinfo refuses time and again is renewed time and again", "one refresh and one more try", howMany(n)+" at the userinfo endpoint, "+howMany(exchanges(s, byRefresh)-1)+" with grant_type=refresh_token")
+				if n := len(p.Calls(p.Path.Userinfo)) - tries; n > 2 || exchanges(s, byRefresh) > before+1 {
+					s.Fail(t, "an access token that userinfo refuses time and again is renewed time and again", "one refresh and one more try", howMany(n)+" at the userinfo endpoint, "+howMany(exchanges(s, byRefresh)-before)+" with grant_type=refresh_token")
 				}
 			},
 		},

@@ -124,11 +124,14 @@ func victimOf(t require.TestingT, s *subject.Session) *victim {
 }
 
 // refused sends what forge makes of the victim's tokens wherever a token is taken:
-// as an access token to the doors and to /logout, as a refresh token to /refresh.
+// as an access token to the doors, to /logout and to /logout-all, as a refresh token to
+// /refresh.
 func (v *victim) refused(t require.TestingT, s *subject.Session, how, claim string, forge func(forge.Token) string) {
 	access := forged(forge(v.access), how)
 	stayShut(t, s, access, claim+" opens %s")
-	s.Post(t, "/logout", subject.Bearer(access)).Refused(t, claim+" logs somebody out")
+	for _, path := range []string{"/logout", "/logout-all"} {
+		s.Post(t, path, subject.Bearer(access)).Refused(t, claim+" logs somebody out, at "+path)
+	}
 	if v.refresh != nil {
 		noRefresh(t, s, claim+" refreshes", subject.Bearer(forged(forge(*v.refresh), how)))
 	}
@@ -154,6 +157,10 @@ func late(c lessons.Settings) time.Duration {
 // rotations is how often logins are sent together. Two must come within about a
 // millisecond to get in each other's way, and on a busy machine they do not always.
 const rotations = 6
+
+// manyKeys is enough for most servers that leave leading zeros out to meet one, in a
+// coordinate or in half a signature.
+const manyKeys = 200
 
 // A lasting token is an access token and a moment at which it still works.
 type lasting struct {
@@ -232,6 +239,14 @@ func signingKeys() []grade.Step {
 					tokens := s.LoginBoth(t, u)
 					verified(t, s, tokens.Access)
 					verified(t, s, s.Refresh(t, tokens).Access)
+				}
+				if _, key := named(t, s, s.LoginBoth(t, s.Cosmo()).Access); key.JWK["kty"] != "EC" || !s.Controlled() {
+					return
+				}
+				// One number of P-256 in 256 begins with a zero byte, and a big.Int has none.
+				for range manyKeys {
+					s.Replace(t, func(*lessons.Settings) {})
+					verified(t, s, s.LoginBoth(t, s.Cosmo()).Access)
 				}
 			},
 		},
@@ -521,7 +536,8 @@ func signingKeys() []grade.Step {
 			Title: "The first token of a new key finds that key in the set",
 			Why:   "A verifier that meets an unknown kid asks for the set once more. If the key is not there then, the token is refused.",
 			Ref:   "OIDC Core 1.0 §10.1.1 (rotation of asymmetric signing keys)",
-			Takes: func(c lessons.Settings) time.Duration { return 2 * pastKey(c) },
+			Set:   shortKeys,
+			Takes: func(c lessons.Settings) time.Duration { return 3*pastKey(c) + c.KeyTTL/2 },
 			Check: func(t require.TestingT, s *subject.Session) {
 				tokens := s.LoginBoth(t, s.Cosmo())
 				verified(t, s, tokens.Access)
@@ -532,6 +548,14 @@ func signingKeys() []grade.Step {
 					next := s.LoginBoth(t, s.Cosmo())
 					verified(t, s, next.Access)
 					verified(t, s, s.Refresh(t, next).Access)
+				}
+				// Shortly before the key is replaced somebody asks for the set, and a copy of that
+				// is soon out of date.
+				s.Advance(t, s.Settings.KeyTTL/2)
+				for end := s.Now().Add(pastKey(s.Settings)); s.Now().Before(end); {
+					published(t, s)
+					s.Advance(t, min(end.Sub(s.Now()), max(time.Second, s.Settings.KeyTTL/10)))
+					verified(t, s, s.Login(t, s.Cosmo()).Access)
 				}
 			},
 		},
@@ -556,15 +580,31 @@ func signingKeys() []grade.Step {
 			Set:   shortKeys,
 			Takes: func(c lessons.Settings) time.Duration { return late(c) + beforeAccess(c) },
 			Check: func(t require.TestingT, s *subject.Session) {
+				out, everywhere := s.LoginBoth(t, s.Cosmo()), s.LoginBoth(t, s.NewUser(t))
 				busy := s.LoginBoth(t, s.Cosmo())
 				living := []lasting{lastingOf(s, busy)}
+				older := lastingOf(s, everywhere).until
 				s.Advance(t, late(s.Settings))
 				busy = rotated(t, s, busy)
 				living = append(living, lastingOf(s, busy))
+				signed := map[string]time.Time{} // when a key was first seen to sign
 				turning(t, s, living[1].until, func() {
 					busy = rotated(t, s, busy)
 					for _, one := range append(living, lastingOf(s, busy)) {
 						one.works(t, s)
+					}
+					kid := show(s.Decode(t, busy.Access).Header["kid"])
+					if since, before := signed[kid]; !before {
+						signed[kid] = s.Now()
+					} else if age := s.Now().Sub(since); age >= pastKey(s.Settings) {
+						s.Fail(t, fmt.Sprintf("a key still signs the tokens of /refresh %v later, although KeyTTL is %v", age, s.Settings.KeyTTL), "a token with another kid", "the kid "+kid+" again")
+					}
+					if s.Now().Before(older) { // once
+						older = time.Time{}
+						logsOut(t, s, "/logout", out.Access, "a logout with a token of an older key is refused")
+						gone(t, s, out, "that was logged out with a token of an older key")
+						logsOut(t, s, "/logout-all", everywhere.Access, "a logout-all with a token of an older key is refused")
+						gone(t, s, everywhere, "after a /logout-all with a token of an older key")
 					}
 				})
 			},

@@ -140,7 +140,7 @@ func (s stored) rows() (n int) {
 // faults are in which ways a database fails.
 var faults = []mockdb.Fault{mockdb.Gone, mockdb.Locked, mockdb.Full}
 
-// maxStatements bounds how many statements a refresh may take.
+// maxStatements bounds how many statements a login or a refresh may take.
 const maxStatements = 40
 
 func database() []grade.Step {
@@ -154,6 +154,12 @@ func database() []grade.Step {
 				u, goes := s.Newcomer(t), s.Newcomer(t)
 				own(t, s.Get(t, "/profile", subject.Bearer(s.LoginBoth(t, u).Access)), u)
 				noLogin(t, s, subject.User{Username: u.Username, Password: goes.Password}, "a user of the table logs in with another one's password")
+				if s.Controlled() {
+					early := subject.User{Username: "early-" + u.Username, Password: u.Password}
+					noLogin(t, s, early, "somebody logs in who is not in the table yet")
+					early = s.AddRow(t, early.Username, early.Password)
+					own(t, s.Get(t, "/profile", subject.Bearer(s.LoginBoth(t, early).Access)), early)
+				}
 				s.NeedsDeletion()
 				tokens := s.LoginBoth(t, goes)
 				s.DeleteUser(t, goes)
@@ -462,6 +468,20 @@ func database() []grade.Step {
 						s.Fail(t, fmt.Sprintf("POST /login is answered as if the database were well, which is %s", fault), "500 or 503", back.Summary())
 					}
 					tokens = alive(t, s, tokens)
+					// And a login whose first statements still succeed.
+					for well := 1; ; well++ {
+						s.Disturb(t, mockdb.Disturbance{Fault: fault, After: well})
+						a := s.Post(t, "/login", u.Credentials())
+						s.Disturb(t, mockdb.Disturbance{})
+						how := fmt.Sprintf("where the database is %s after %d statements of it", fault, well)
+						if a.Status == http.StatusOK {
+							alive(t, s, subject.Tokens{User: u, Access: forged(a.Text("access_token"), "what /login gave "+how), Refresh: forged(a.Text("refresh_token"), "what /login gave "+how)})
+							break
+						}
+						if a.Status < 500 || well >= maxStatements {
+							s.Fail(t, "a login is refused, or takes too many statements, "+how, "500 or 503", a.Summary())
+						}
+					}
 					logsOut(t, s, "/logout", out.Access, "a logout is refused once the database is back")
 					gone(t, s, out, "that was logged out once the database was back")
 				}
@@ -497,6 +517,24 @@ func database() []grade.Step {
 							Is(t, http.StatusOK, "a refresh token is lost "+how)
 						alive(t, s, subject.Tokens{User: u, Access: forged(again.Text("access_token"), "the access token of the second try"), Refresh: forged(again.Text("refresh_token"), "the refresh token of the second try")})
 					}
+					// That a token comes twice is something to be stored, too.
+					for well := 0; ; well++ {
+						used := s.LoginBoth(t, u)
+						next := rotated(t, s, used)
+						s.Disturb(t, mockdb.Disturbance{Fault: fault, After: well})
+						a := s.Post(t, "/refresh", subject.Bearer(used.Refresh))
+						s.Disturb(t, mockdb.Disturbance{})
+						if a.Status < 500 {
+							how := fmt.Sprintf("where the database is %s after %d statements of the second refresh", fault, well)
+							a.Refused(t, "a refresh token works twice "+how)
+							noRefresh(t, s, "a session goes on although one of its refresh tokens was used twice, and the second was refused, "+how, subject.Bearer(next.Refresh))
+							break
+						}
+						if well >= maxStatements {
+							s.Fail(t, fmt.Sprintf("a refusal takes more than %d statements", maxStatements), "a handful", "more")
+						}
+						alive(t, s, next)
+					}
 				}
 			},
 		},
@@ -512,12 +550,18 @@ func database() []grade.Step {
 					before := s.Warned(t)
 					s.Disturb(t, mockdb.Disturbance{Fault: fault})
 					a := s.Post(t, "/refresh", subject.Bearer(tokens.Refresh))
+					for _, r := range []probe.Request{
+						subject.Request(http.MethodPost, "/login", u.Credentials()),
+						subject.Request(http.MethodGet, "/profile", subject.Bearer(tokens.Access)),
+					} {
+						s.Do(t, r)
+					}
 					s.Disturb(t, mockdb.Disturbance{})
 					if said := strings.TrimPrefix(s.Warned(t), before); a.Status >= 500 && !strings.Contains(strings.ToLower(said), sayings[fault]) && !logsCode(said) {
 						s.Fail(t, fmt.Sprintf("the database is %s, and the log does not say what it said", fault), "a line in cfg.Log with the database's error", lastLine(said))
 					}
 				}
-				log := s.Warned(t)
+				log := s.Logged(t)
 				for what, secret := range map[string]string{"a refresh token": tokens.Refresh.Raw, "an access token": tokens.Access.Raw, "a password": u.Password} {
 					if strings.Contains(log, secret) {
 						s.Fail(t, what+" is in the log", "no credential in any line", what)
@@ -578,9 +622,9 @@ func database() []grade.Step {
 			Set:   oneLife,
 			Takes: func(c lessons.Settings) time.Duration { return 2 * ended(c) },
 			Check: func(t require.TestingT, s *subject.Session) {
-				u := s.Newcomer(t)
 				busy := func() int {
 					for i := range 6 {
+						u := s.Newcomer(t) // whoever had the sessions before may never come again
 						tokens := rotated(t, s, rotated(t, s, s.LoginBoth(t, u)))
 						if i%2 == 0 {
 							logsOut(t, s, "/logout", tokens.Access, "a logout with a good access token is refused")
@@ -595,7 +639,25 @@ func database() []grade.Step {
 				if third := busy(); third > first*3/2 {
 					s.Fail(t, "rows of sessions that ended long ago are still there after many a login", fmt.Sprintf("about %d rows", first), fmt.Sprintf("%d", third))
 				}
-				alive(t, s, s.LoginBoth(t, u))
+				alive(t, s, s.LoginBoth(t, s.Newcomer(t)))
+			},
+		},
+		{
+			ID: "living-session-is-not-pruned", Task: 6, Needs: []string{"sessions-survive-a-restart"},
+			Title: "A session that is refreshed in time lives until its end, however many others log in meanwhile",
+			Why:   "Who deletes sessions by when they began, or by the end of their first token, logs out those who are busy.",
+			Ref:   "RFC 9700 §4.14.2 (refresh token protection), OWASP ASVS 5.0 §7.3.2 (absolute maximum session lifetime)",
+			Set:   shortSessions,
+			Takes: func(c lessons.Settings) time.Duration { return c.SessionTTL - 2*time.Second },
+			Check: func(t require.TestingT, s *subject.Session) {
+				tokens, other := s.LoginBoth(t, s.Newcomer(t)), s.Newcomer(t)
+				pauses := chain(s.Settings)
+				for _, pause := range pauses[:len(pauses)-1] {
+					s.Advance(t, pause)
+					rotated(t, s, s.LoginBoth(t, other))
+					tokens = rotated(t, s, tokens)
+				}
+				opens(t, s, tokens.Access)
 			},
 		},
 		{
