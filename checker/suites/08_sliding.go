@@ -367,8 +367,8 @@ func sliding() []grade.Step {
 			Check: func(t require.TestingT, s *subject.Session) {
 				u := s.Cosmo()
 				password := credentials{"password": u.Password}.option()
-				confirmed := s.LoginBoth(t, u).Access // its password is given each time it is used
 				_, newest := slid(t, s, u)
+				confirmed := s.LoginBoth(t, u).Access // its password is given each time it is used
 				end := pastCap(s.Settings) + pastAccess(s.Settings)
 				for s.Advanced() < end {
 					s.Advance(t, min(useEvery(s.Settings), end-s.Advanced()))
@@ -378,7 +378,9 @@ func sliding() []grade.Step {
 					if got, ok := newToken(s.Get(t, "/profile", subject.Bearer(confirmed)), u); ok {
 						confirmed = got
 					}
-					if raw := s.Post(t, "/reauth", subject.Bearer(confirmed), password).Text("access_token"); raw != "" {
+					if s.Advanced() < s.Settings.SessionTTL/2 {
+						confirmed = reauthenticated(t, s, u, confirmed)
+					} else if raw := s.Post(t, "/reauth", subject.Bearer(confirmed), password).Text("access_token"); raw != "" {
 						confirmed = forged(raw, "the access token that /reauth gave "+u.Username)
 					}
 				}

@@ -911,24 +911,6 @@ func cookies() []grade.Step {
 			},
 		},
 		{
-			ID: "logout-needs-no-living-cookie", Task: 4, Needs: []string{"logout-ends-the-cookies-session"},
-			Title: "POST /logout works with an access_token that has expired",
-			Why:   "Who comes back in the morning and logs out has an expired access_token and a refresh_token that lives, which /logout is not sent. If it says no, the session stays open.",
-			Ref:   "RFC 7009 §2.2 (revocation response: an invalid token is no error), OWASP ASVS 5.0 §7.4.1 (logout disallows further use of the session)",
-			Set:   apart,
-			Takes: betweenLives,
-			Check: func(t require.TestingT, s *subject.Session) {
-				b, stays := loggedIn(t, s, s.Cosmo()), loggedIn(t, s, s.Cosmo())
-				old, _ := b.Cookie(subject.AccessCookie)
-				copied := b.Clone()
-				s.Advance(t, betweenLives(s.Settings))
-				b.Post(t, "/logout", subject.Again(old, "that has expired")).
-					Is(t, http.StatusNoContent, "a logout with an expired access_token is refused", http.StatusOK, http.StatusSeeOther)
-				noCookieRefresh(t, s, copied, "/refresh takes a copied cookie of a session that was logged out")
-				refreshes(t, stays)
-			},
-		},
-		{
 			ID: "logout-clears-the-cookies", Task: 4, Needs: []string{"own-page-may-write"},
 			Title: "/logout and /logout-all clear every cookie that the login has set, so that a browser loses it",
 			Why:   "A cookie is cleared by setting it once more: with the same name, path and domain. With another path the browser keeps the old one, and says nothing.",
