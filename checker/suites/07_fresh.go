@@ -350,7 +350,7 @@ func fresh() []grade.Step {
 			Why:   "A step-up that asks for nothing is a door with a bell and no lock.",
 			Ref:   "OWASP ASVS 5.0 §7.5.1 (full re-authentication before sensitive changes)",
 			Check: func(t require.TestingT, s *subject.Session) {
-				u := somebody(t, s)
+				u := s.NewUser(t)
 				refreshed := rotated(t, s, s.LoginBoth(t, u))
 				for _, body := range []credentials{{"password": "wrong"}, {"password": u.Password + "\x00"}, {"password": ""}, {}, {"password": nil}, {"password": true}} {
 					a := s.Post(t, "/reauth", subject.Bearer(refreshed.Access), body.option())
@@ -373,7 +373,7 @@ func fresh() []grade.Step {
 			Why:   "With a username in the body it is a login that keeps the other's session: two people in one.",
 			Ref:   "RFC 7519 §4.1.2 (sub: the principal that the token is about)",
 			Check: func(t require.TestingT, s *subject.Session) {
-				u, other := somebody(t, s), somebody(t, s)
+				u, other := s.NewUser(t), s.NewUser(t)
 				refreshed := rotated(t, s, s.LoginBoth(t, u))
 				a := s.Post(t, "/reauth", subject.Bearer(refreshed.Access), subject.JSON(map[string]string{"username": other.Username, "password": other.Password}))
 				refusedPassword(t, a, "/reauth takes another user's password")
@@ -391,7 +391,7 @@ func fresh() []grade.Step {
 			Ref:   "RFC 6750 §3.1 (error codes)",
 			Takes: pastAccess,
 			Check: func(t require.TestingT, s *subject.Session) {
-				u := somebody(t, s)
+				u := s.NewUser(t)
 				tokens := s.LoginBoth(t, u)
 				body := subject.JSON(map[string]string{"username": u.Username, "password": u.Password})
 				s.Post(t, "/reauth", body).RefusedSaying(t, missingHeader, "/reauth works without a token").
@@ -443,7 +443,7 @@ func fresh() []grade.Step {
 			Set:   shortSessions,
 			Takes: chainTime,
 			Check: func(t require.TestingT, s *subject.Session) {
-				u := somebody(t, s)
+				u := s.NewUser(t)
 				tokens := s.LoginBoth(t, u)
 				var since time.Duration
 				for _, pause := range chain(s.Settings) {
