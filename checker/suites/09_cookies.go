@@ -625,7 +625,7 @@ func cookies() []grade.Step {
 				s.Advance(t, afterHalf(s.Settings)-beforeHalf(s.Settings))
 				for i := range 3 {
 					if s.Advanced() > s.Settings.FreshFor {
-						a := b.Post(t, "/password", passwordChange(b.User.Password, newPassword(b.User))).RefusedSaying(t, "Fresh token required", "a login of long ago changes the password")
+						a := b.Post(t, "/password", passwordChange(b.User.Password, attempted(s, b.User))).RefusedSaying(t, "Fresh token required", "a login of long ago changes the password")
 						untouched(t, a, "a request that was refused renews its token", true)
 					}
 					old, _ := b.Cookie(subject.AccessCookie)
@@ -636,7 +636,7 @@ func cookies() []grade.Step {
 					}
 					wantLife(t, s, s.Decode(t, forged(c.Value, "")), s.Settings.AccessTTL, "the renewed token does not live AccessTTL from now")
 					young()
-					b.Post(t, "/password", passwordChange(b.User.Password, newPassword(b.User))).RefusedSaying(t, "Fresh token required", "a renewed token changes the password")
+					b.Post(t, "/password", passwordChange(b.User.Password, attempted(s, b.User))).RefusedSaying(t, "Fresh token required", "a renewed token changes the password")
 					if i < 2 {
 						s.Advance(t, afterHalf(s.Settings))
 					}
