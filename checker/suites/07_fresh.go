@@ -139,7 +139,7 @@ func fresh() []grade.Step {
 			},
 		},
 		{
-			ID: "absent-fresh-means-no", Task: 1, Needs: []string{"fresh-token-changes-the-password", "refreshed-token-is-not-fresh"},
+			ID: "absent-fresh-means-no", Task: 1, Needs: []string{"refreshed-token-is-not-fresh", "freshness-ends"},
 			Title: "A token that does not say that it is fresh is not",
 			Why:   "The tokens that were issued before this feature say nothing. If nothing means yes, all of them are fresh.",
 			Ref:   "RFC 7519 §4 (JWT claims: which must be there, the application says)",
@@ -416,7 +416,7 @@ func fresh() []grade.Step {
 			},
 		},
 		{
-			ID: "reauth-keeps-the-session", Task: 3, Needs: []string{"reauth-gives-a-fresh-token"},
+			ID: "reauth-keeps-the-session", Task: 3, Needs: []string{"reauth-gives-a-fresh-token", "changed-password-ends-other-sessions"},
 			Title: "The fresh token belongs to the session that there was",
 			Why:   "If each step-up begins a session, its end moves on with it, and a logout leaves the other one open.",
 			Ref:   "OWASP ASVS 5.0 §7.3.2 (absolute maximum session lifetime)",
@@ -469,7 +469,7 @@ func fresh() []grade.Step {
 			},
 		},
 		{
-			ID: "password-routes-keep-secrets", Task: 3, Needs: []string{"reauth-gives-a-fresh-token"},
+			ID: "password-routes-keep-secrets", Task: 3, Needs: []string{"reauth-gives-a-fresh-token", "password-needs-the-current-one"},
 			Title: "No answer, token or line of the log holds a password that /password and /reauth were given, or a hash",
 			Why:   "Whoever reads the log has all the passwords that are worth asking for twice.",
 			Ref:   "OWASP ASVS 5.0 §16.2.5 (logging: no credentials), RFC 7519 §12 (privacy considerations)",
