@@ -313,6 +313,16 @@ func WithCookie(kind string, value probe.Token) Option {
 	}
 }
 
+// Again sends a cookie that was kept once, by its name, whether the browser still
+// has it or not.
+func Again(c Cookie, what string) Option {
+	return func(r *probe.Request) {
+		WithoutCookie(kindOf(c.Name))(r)
+		r.Header.Set("Cookie", strings.Join(append(cookiesOf(*r), c.Name+"="+c.Value), "; "))
+		r.Token = probe.Token{Raw: c.Value, What: what}
+	}
+}
+
 // WithoutCookie leaves the cookie of that kind out.
 func WithoutCookie(kind string) Option {
 	return func(r *probe.Request) {

@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"jwtworkshop/checker/forge"
 	"jwtworkshop/checker/grade"
 	"jwtworkshop/checker/probe"
 	"jwtworkshop/checker/subject"
@@ -55,7 +57,19 @@ func somebody(t require.TestingT, s *subject.Session) subject.User {
 
 func pastFreshness(c lessons.Settings) time.Duration { return c.FreshFor + leeway + time.Second }
 
+// soonStale and longFresh change how long a token is fresh: whoever has written five
+// minutes into the code is wrong at one of them.
+func soonStale(c *lessons.Settings) { c.FreshFor = (c.FreshFor / 2).Truncate(time.Second) }
+
+func longFresh(c *lessons.Settings) { c.FreshFor = min(2*c.FreshFor, c.AccessTTL) }
+
 func beforeStale(c lessons.Settings) time.Duration { return max(0, c.FreshFor-2*time.Second) }
+
+// overlong makes a body of more than 1 MiB, by no more than servers read to the end.
+var overlong = strings.Repeat("a", 1<<20+64<<10)
+
+// noObjects are bodies in which there is no JSON object.
+var noObjects = []string{`{"current":`, "null", "[]", `"x"`, "7", ""}
 
 // registered are the claims of RFC 7519 §4.1: none of them says how a token was
 // come by.
@@ -97,13 +111,16 @@ func fresh() []grade.Step {
 			Title: "A fresh token is fresh for FreshFor and not longer",
 			Why:   "The token of this morning's login is as good as a found one by noon.",
 			Ref:   "RFC 9470 §3 (authentication requirements challenge: max_age), OpenID Connect Core §3.1.2.1 (authentication request: max_age)",
+			Set:   soonStale,
 			Takes: pastFreshness,
 			Check: func(t require.TestingT, s *subject.Session) {
 				u := somebody(t, s)
 				tokens := s.LoginBoth(t, u)
 				s.Advance(t, pastFreshness(s.Settings))
 				notFresh(t, s, u, tokens.Access, fmt.Sprintf("a token of a login %v ago changes the password, although freshness lasts %v", pastFreshness(s.Settings), s.Settings.FreshFor))
-				changePassword(t, s, &u, s.LoginBoth(t, u).Access)
+				again := s.LoginBoth(t, u)
+				notFresh(t, s, u, tokens.Access, "a token that is no longer fresh is fresh again after another login of its user")
+				changePassword(t, s, &u, again.Access)
 			},
 		},
 		{
@@ -111,22 +128,26 @@ func fresh() []grade.Step {
 			Title: "Until then it is fresh",
 			Why:   "A freshness of a few seconds asks people for their password while they type it.",
 			Ref:   "RFC 9470 §3 (authentication requirements challenge: max_age)",
+			Set:   longFresh,
 			Takes: beforeStale,
 			Check: func(t require.TestingT, s *subject.Session) {
 				u := somebody(t, s)
 				tokens := s.LoginBoth(t, u)
 				s.Advance(t, beforeStale(s.Settings))
-				changePassword(t, s, &u, tokens.Access)
+				s.Post(t, "/password", subject.Bearer(tokens.Access), passwordChange(u.Password, newPassword(u))).
+					Is(t, http.StatusOK, fmt.Sprintf("a token of a login %v ago is refused, although freshness lasts %v", beforeStale(s.Settings), s.Settings.FreshFor), http.StatusNoContent)
 			},
 		},
 		{
-			ID: "absent-fresh-means-no", Task: 1, Needs: []string{"fresh-token-changes-the-password", "refreshed-token-is-not-fresh"},
+			ID: "absent-fresh-means-no", Task: 1, Needs: []string{"refreshed-token-is-not-fresh", "freshness-ends"},
 			Title: "A token that does not say that it is fresh is not",
 			Why:   "The tokens that were issued before this feature say nothing. If nothing means yes, all of them are fresh.",
 			Ref:   "RFC 7519 §4 (JWT claims: which must be there, the application says)",
+			Takes: pastFreshness,
 			Check: func(t require.TestingT, s *subject.Session) {
 				u := somebody(t, s)
 				secret := s.Secret(t)
+				login := s.LoginBoth(t, u)
 				refreshed := s.Decode(t, rotated(t, s, s.LoginBoth(t, u)).Access)
 				changes := map[string]probe.Token{
 					"without fresh": forged(refreshed.Without("fresh").Sign(refreshed.Alg(), secret), "a refreshed token without its fresh"),
@@ -142,6 +163,15 @@ func fresh() []grade.Step {
 				for how, token := range changes {
 					a := s.Post(t, "/password", subject.Bearer(token), passwordChange(u.Password, newPassword(u)))
 					a.Is(t, http.StatusUnauthorized, "a token "+how+" changes the password")
+				}
+				// Nor does a token become fresh again by not saying when it was fresh.
+				s.Advance(t, pastFreshness(s.Settings))
+				notFresh(t, s, u, login.Access, "a token of a login of long ago changes the password")
+				stale := s.Decode(t, login.Access)
+				for claim := range stale.Claims {
+					token := forged(stale.Without(claim).Sign(stale.Alg(), secret), "the token of a login that is no longer fresh, without its "+claim)
+					s.Post(t, "/password", subject.Bearer(token), passwordChange(u.Password, newPassword(u))).
+						Is(t, http.StatusUnauthorized, "a token that is no longer fresh changes the password without its "+claim)
 				}
 				changePassword(t, s, &u, s.LoginBoth(t, u).Access)
 			},
@@ -180,10 +210,40 @@ func fresh() []grade.Step {
 						Is(t, http.StatusBadRequest, "a change without a proper "+bad.field+" is not a bad request").
 						HasObject(t, "error", bad.field, "a bad request does not name the field that is wrong")
 				}
-				s.Post(t, "/password", subject.Bearer(tokens.Access), subject.Body(`{"current":`)).
-					Is(t, http.StatusBadRequest, "a body that is no JSON object is not a bad request")
+				for _, body := range noObjects {
+					s.Post(t, "/password", subject.Bearer(tokens.Access), subject.Body(body)).
+						Is(t, http.StatusBadRequest, "a body that is no JSON object is not a bad request")
+				}
+				s.Post(t, "/password", subject.Bearer(tokens.Access), passwordChange(u.Password, overlong)).
+					Is(t, http.StatusRequestEntityTooLarge, "a body of more than 1 MiB is read")
 				canLogIn(t, s, u)
 				changePassword(t, s, &u, tokens.Access)
+			},
+		},
+		{
+			ID: "new-password-counts-whole", Task: 2, Needs: []string{"fresh-token-changes-the-password"},
+			Title: "The new password is the one that was sent: with its spaces, its capitals and its last byte",
+			Why:   "A form that trims or cuts what is to be the password locks out whoever types it as they chose it, or lets in whoever types less.",
+			Ref:   "OWASP ASVS 5.0 §6.2.8 (the password is verified exactly as received: no truncation, no change of case)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				for _, chosen := range []struct{ next, near string }{
+					{" Two Spaces %s ", "Two Spaces %s"}, {"In CAPITALS %s", "in capitals %s"},
+					{strings.Repeat("long and ", 8) + "%s, end", strings.Repeat("long and ", 8) + "%s, and"},
+				} {
+					u := somebody(t, s)
+					tokens := s.LoginBoth(t, u)
+					next := fmt.Sprintf(chosen.next, u.Username)
+					a := s.Post(t, "/password", subject.Bearer(tokens.Access), passwordChange(u.Password, next)).
+						Is(t, http.StatusNoContent, "a change of the password by a fresh token is neither done nor a bad request", http.StatusOK, http.StatusBadRequest)
+					if a.Status == http.StatusBadRequest {
+						canLogIn(t, s, u) // some ask for more of a password; none takes it for another
+						continue
+					}
+					u.Password = next
+					canLogIn(t, s, u)
+					near := subject.User{Username: u.Username, Password: fmt.Sprintf(chosen.near, u.Username)}
+					refusedLogin(t, s, near, "a password that is nearly the new one logs in")
+				}
 			},
 		},
 		{
@@ -195,10 +255,16 @@ func fresh() []grade.Step {
 				u := somebody(t, s)
 				tokens := s.LoginBoth(t, u)
 				body := passwordChange(u.Password, newPassword(u))
-				s.Post(t, "/password", body).RefusedSaying(t, missingHeader, "/password works without a token")
+				s.Post(t, "/password", body).RefusedSaying(t, missingHeader, "/password works without a token").
+					Challenges(t, "", "a 401 carries no Bearer challenge")
 				named := subject.JSON(map[string]string{"username": u.Username, "current": u.Password, "new": newPassword(u)})
 				s.Post(t, "/password", named).Is(t, http.StatusUnauthorized, "/password works without a token, by a name", http.StatusBadRequest)
 				s.Post(t, "/password", body, subject.Bearer(tokens.Refresh)).Refused(t, "/password takes a refresh token")
+				s.Post(t, "/password", body, subject.Bearer(forged(forge.TamperSignature(tokens.Access.Raw), "with a changed signature"))).
+					Refused(t, "/password takes a forged token")
+				left := s.LoginBoth(t, u)
+				logsOut(t, s, "/logout", left.Access, "a logout with a good access token is refused")
+				s.Post(t, "/password", body, subject.Bearer(left.Access)).Refused(t, "/password takes a fresh token of a session that was logged out")
 				canLogIn(t, s, u)
 				changePassword(t, s, &u, tokens.Access)
 			},
@@ -226,8 +292,10 @@ func fresh() []grade.Step {
 			Check: func(t require.TestingT, s *subject.Session) {
 				u := somebody(t, s)
 				thief, owner, other := s.LoginBoth(t, u), s.LoginBoth(t, u), s.LoginBoth(t, s.NewUser(t))
+				settled := rotated(t, s, s.LoginBoth(t, u))
 				changePassword(t, s, &u, owner.Access)
 				gone(t, s, thief, "of another session after the password was changed")
+				gone(t, s, settled, "of another session, which had refreshed, after the password was changed")
 				alive(t, s, owner)
 				alive(t, s, other)
 				alive(t, s, s.LoginBoth(t, u)) // a login in the same second is no old one
@@ -247,9 +315,36 @@ func fresh() []grade.Step {
 				notFresh(t, s, u, refreshed.Access, "a refreshed token changes the password")
 				stepped := reauthenticated(t, s, u, refreshed.Access)
 				own(t, s.Get(t, "/profile", subject.Bearer(stepped)), u)
+				first, second := s.Decode(t, refreshed.Access), s.Decode(t, stepped)
+				wantLife(t, s, second, s.Settings.AccessTTL, "the access token of /reauth does not live AccessTTL from now")
+				if jti := second.Text("jti"); jti == "" || jti == first.Text("jti") {
+					s.Fail(t, "the access token of /reauth has no jti of its own", `"jti": another one`, `"jti":`+show(second.Claims["jti"]))
+				}
 				s.Post(t, "/reauth", subject.Bearer(refreshed.Access), subject.JSON(map[string]string{"password": u.Password})).
 					NoStore(t, "an answer that carries a token may be cached")
 				changePassword(t, s, &u, stepped)
+			},
+		},
+		{
+			ID: "reauth-makes-only-its-token-fresh", Task: 3, Needs: []string{"reauth-gives-a-fresh-token", "freshness-ends"},
+			Title: "After a /reauth the token that was sent is no fresher, nor is one that is refreshed; the new one is fresh for FreshFor",
+			Why:   "A step-up that lifts the whole session lifts whoever has a copy of an older token, too. They only have to wait for it.",
+			Ref:   "RFC 9470 §3 (authentication requirements challenge: max_age), RFC 9068 §2.2.1 (auth_time of refreshed tokens)",
+			Takes: pastFreshness,
+			Check: func(t require.TestingT, s *subject.Session) {
+				u := somebody(t, s)
+				first := s.LoginBoth(t, u)
+				refreshed := rotated(t, s, first)
+				stepped := reauthenticated(t, s, u, refreshed.Access)
+				notFresh(t, s, u, refreshed.Access, "the token that was sent to /reauth is fresh itself afterwards")
+				again := rotated(t, s, refreshed)
+				notFresh(t, s, u, again.Access, "a token that was refreshed after a /reauth is fresh")
+				s.Advance(t, pastFreshness(s.Settings))
+				notFresh(t, s, u, stepped, fmt.Sprintf("a token of a /reauth %v ago changes the password, although freshness lasts %v", pastFreshness(s.Settings), s.Settings.FreshFor))
+				second := reauthenticated(t, s, u, again.Access)
+				notFresh(t, s, u, first.Access, "a token of a login of long ago is fresh again after a /reauth")
+				notFresh(t, s, u, stepped, "a token of an earlier /reauth is fresh again after another one")
+				changePassword(t, s, &u, second)
 			},
 		},
 		{
@@ -258,13 +353,20 @@ func fresh() []grade.Step {
 			Why:   "A step-up that asks for nothing is a door with a bell and no lock.",
 			Ref:   "OWASP ASVS 5.0 §7.5.1 (full re-authentication before sensitive changes)",
 			Check: func(t require.TestingT, s *subject.Session) {
-				u := somebody(t, s)
+				u := s.NewUser(t)
 				refreshed := rotated(t, s, s.LoginBoth(t, u))
 				for _, body := range []credentials{{"password": "wrong"}, {"password": u.Password + "\x00"}, {"password": ""}, {}, {"password": nil}, {"password": true}} {
 					a := s.Post(t, "/reauth", subject.Bearer(refreshed.Access), body.option())
 					refusedPassword(t, a, "/reauth succeeds without the password")
 					a.HasNone(t, "access_token", "a refusal of /reauth carries a token")
 				}
+				for _, body := range noObjects {
+					a := s.Post(t, "/reauth", subject.Bearer(refreshed.Access), subject.Body(body))
+					refusedPassword(t, a, "/reauth succeeds without the password")
+					a.HasNone(t, "access_token", "a refusal of /reauth carries a token")
+				}
+				s.Post(t, "/reauth", subject.Bearer(refreshed.Access), credentials{"password": overlong}.option()).
+					Is(t, http.StatusRequestEntityTooLarge, "a body of more than 1 MiB is read")
 				reauthenticated(t, s, u, refreshed.Access)
 			},
 		},
@@ -274,7 +376,7 @@ func fresh() []grade.Step {
 			Why:   "With a username in the body it is a login that keeps the other's session: two people in one.",
 			Ref:   "RFC 7519 §4.1.2 (sub: the principal that the token is about)",
 			Check: func(t require.TestingT, s *subject.Session) {
-				u, other := somebody(t, s), somebody(t, s)
+				u, other := s.NewUser(t), s.NewUser(t)
 				refreshed := rotated(t, s, s.LoginBoth(t, u))
 				a := s.Post(t, "/reauth", subject.Bearer(refreshed.Access), subject.JSON(map[string]string{"username": other.Username, "password": other.Password}))
 				refusedPassword(t, a, "/reauth takes another user's password")
@@ -287,20 +389,34 @@ func fresh() []grade.Step {
 		},
 		{
 			ID: "reauth-wants-an-access-token", Task: 3, Needs: []string{"reauth-gives-a-fresh-token"},
-			Title: "/reauth without an access token, or with a refresh token, is refused",
-			Why:   "It confirms a session. Where there is none, /login is the door.",
+			Title: "/reauth without a good access token is refused: with none, a refresh token, one that has expired or was logged out",
+			Why:   "It confirms a session. Where there is none, or none any more, /login is the door.",
 			Ref:   "RFC 6750 §3.1 (error codes)",
+			Takes: pastAccess,
 			Check: func(t require.TestingT, s *subject.Session) {
-				u := somebody(t, s)
+				u := s.NewUser(t)
 				tokens := s.LoginBoth(t, u)
 				body := subject.JSON(map[string]string{"username": u.Username, "password": u.Password})
-				s.Post(t, "/reauth", body).RefusedSaying(t, missingHeader, "/reauth works without a token")
-				s.Post(t, "/reauth", body, subject.Bearer(tokens.Refresh)).Refused(t, "/reauth takes a refresh token")
+				s.Post(t, "/reauth", body).RefusedSaying(t, missingHeader, "/reauth works without a token").
+					Challenges(t, "", "a 401 carries no Bearer challenge")
+				left := s.LoginBoth(t, u)
+				logsOut(t, s, "/logout", left.Access, "a logout with a good access token is refused")
+				for what, bad := range map[string]probe.Token{
+					"a refresh token": tokens.Refresh, "a token of a session that was logged out": left.Access,
+					"a forged token": forged(forge.TamperSignature(tokens.Access.Raw), "with a changed signature"),
+				} {
+					s.Post(t, "/reauth", body, subject.Bearer(bad)).Refused(t, "/reauth takes "+what).
+						HasNone(t, "access_token", "a refusal of /reauth carries a token")
+				}
 				reauthenticated(t, s, u, tokens.Access)
+				s.Advance(t, pastAccess(s.Settings))
+				s.Post(t, "/reauth", body, subject.Bearer(tokens.Access)).Refused(t, "/reauth takes a token that has expired").
+					HasNone(t, "access_token", "a refusal of /reauth carries a token")
+				reauthenticated(t, s, u, s.LoginBoth(t, u).Access)
 			},
 		},
 		{
-			ID: "reauth-keeps-the-session", Task: 3, Needs: []string{"reauth-gives-a-fresh-token"},
+			ID: "reauth-keeps-the-session", Task: 3, Needs: []string{"reauth-gives-a-fresh-token", "changed-password-ends-other-sessions"},
 			Title: "The fresh token belongs to the session that there was",
 			Why:   "If each step-up begins a session, its end moves on with it, and a logout leaves the other one open.",
 			Ref:   "OWASP ASVS 5.0 §7.3.2 (absolute maximum session lifetime)",
@@ -316,6 +432,10 @@ func fresh() []grade.Step {
 				stepped = reauthenticated(t, s, u, tokens.Access)
 				logsOut(t, s, "/logout", stepped, "a logout with the token of a /reauth is refused")
 				gone(t, s, tokens, "of a session that was logged out by the token of its /reauth")
+
+				tokens = s.LoginBoth(t, u)
+				changePassword(t, s, &u, reauthenticated(t, s, u, tokens.Access))
+				alive(t, s, tokens) // the session that has changed the password goes on
 			},
 		},
 		{
@@ -326,7 +446,7 @@ func fresh() []grade.Step {
 			Set:   shortSessions,
 			Takes: chainTime,
 			Check: func(t require.TestingT, s *subject.Session) {
-				u := somebody(t, s)
+				u := s.NewUser(t)
 				tokens := s.LoginBoth(t, u)
 				var since time.Duration
 				for _, pause := range chain(s.Settings) {
@@ -346,6 +466,38 @@ func fresh() []grade.Step {
 					}
 				}
 				reauthenticated(t, s, u, s.LoginBoth(t, u).Access)
+			},
+		},
+		{
+			ID: "password-routes-keep-secrets", Task: 3, Needs: []string{"reauth-gives-a-fresh-token", "password-needs-the-current-one"},
+			Title: "No answer, token or line of the log holds a password that /password and /reauth were given, or a hash",
+			Why:   "Whoever reads the log has all the passwords that are worth asking for twice.",
+			Ref:   "OWASP ASVS 5.0 §16.2.5 (logging: no credentials), RFC 7519 §12 (privacy considerations)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				u := somebody(t, s)
+				tokens := s.LoginBoth(t, u)
+				wrong, next := "wrong-"+u.Password, newPassword(u)
+				secrets := append(s.Hashes(), u.Password, "argon2id")
+				answers := []*subject.Answer{
+					s.Post(t, "/reauth", subject.Bearer(tokens.Access), credentials{"password": wrong}.option()),
+					s.Post(t, "/reauth", subject.Bearer(tokens.Access), subject.Body(`{"password":"`+u.Password)),
+					s.Post(t, "/password", subject.Bearer(tokens.Access), passwordChange(wrong, next)),
+					s.Post(t, "/password", subject.Bearer(tokens.Access), credentials{"current": u.Password, "new": []string{next}}.option()),
+				}
+				a := s.Post(t, "/reauth", subject.Bearer(tokens.Access), credentials{"password": u.Password}.option()).
+					Is(t, http.StatusOK, "/reauth with the right password is refused")
+				stepped := forged(a.Text("access_token"), "the access token that /reauth gave "+u.Username)
+				keepsSecrets(t, s, u, s.Decode(t, stepped))
+				answers = append(answers, a, s.Post(t, "/password", subject.Bearer(stepped), passwordChange(u.Password, next)).
+					Is(t, http.StatusNoContent, "a change of the password by a fresh token is refused", http.StatusOK))
+				for _, a := range answers {
+					a.Hides(t, "an answer holds a password or its hash", secrets...)
+				}
+				for _, secret := range secrets {
+					if strings.Contains(s.Logged(t), secret) {
+						s.Fail(t, "your server has written a password or its hash into its log", "a log without it", "…"+secret+"…")
+					}
+				}
 			},
 		},
 	}

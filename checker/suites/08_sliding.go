@@ -27,6 +27,15 @@ func afterHalf(c lessons.Settings) time.Duration {
 	return (c.AccessTTL*3/5 + time.Second).Truncate(time.Second)
 }
 
+// longLives lets tokens live twice as long: twelve hours are no half of that.
+func longLives(c *lessons.Settings) {
+	c.AccessTTL *= 2
+	c.RefreshTTL = max(c.RefreshTTL, c.AccessTTL)
+}
+
+// shortWeek lets a session end before a week is over.
+func shortWeek(c *lessons.Settings) { c.SessionTTL = c.SessionTTL * 4 / 5 }
+
 // times is n such times, one after the other.
 func times(n time.Duration, each func(lessons.Settings) time.Duration) func(lessons.Settings) time.Duration {
 	return func(c lessons.Settings) time.Duration { return n * each(c) }
@@ -53,14 +62,19 @@ func newToken(a *subject.Answer, u subject.User) (probe.Token, bool) {
 // renewed sends a token to a door and wants another one back.
 func renewed(t require.TestingT, s *subject.Session, door string, u subject.User, old probe.Token, options ...subject.Option) (probe.Token, *subject.Answer) {
 	a := s.Get(t, door, append(options, subject.Bearer(old))...).Is(t, http.StatusOK, "a good access token does not open "+door)
+	return isRenewed(t, s, a, u, "a token that is past half of its life is not renewed"), a
+}
+
+// isRenewed wants an answer to carry another token than the one that was sent.
+func isRenewed(t require.TestingT, s *subject.Session, a *subject.Answer, u subject.User, claim string) probe.Token {
 	got, ok := newToken(a, u)
 	if !ok {
-		s.Fail(t, "a token that is past half of its life is not renewed", newTokenHeader+": a new access token", a.Summary()+", "+a.Headers(newTokenHeader))
+		s.Fail(t, claim, newTokenHeader+": a new access token", a.Summary()+", "+a.Headers(newTokenHeader))
 	}
-	if got.Raw == old.Raw {
+	if got.Raw == a.Token.Raw {
 		s.Fail(t, "the new access token is the old one", newTokenHeader+": another token", "the one that was sent")
 	}
-	return got, a
+	return got
 }
 
 // notRenewed wants an answer without a new token.
@@ -82,19 +96,34 @@ func slid(t require.TestingT, s *subject.Session, u subject.User) (subject.Token
 func sliding() []grade.Step {
 	return []grade.Step{
 		{
-			ID: "new-token-after-half-life", Task: 1, Needs: []string{"refresh-returns-a-new-pair"},
+			ID: "new-token-after-half-life", Task: 1, Needs: []string{"refresh-returns-a-new-pair", "fresh-token-changes-the-password"},
 			Title: "Past half of the token's life a successful answer carries a new access token in " + newTokenHeader,
 			Why:   "Whoever works on is not to be logged out in the middle of it. And a header that is set after the body is never sent.",
 			Ref:   "RFC 9110 §6.3 (header fields come before the content)",
+			// Half a life later the token of a login is still fresh enough for /password.
+			Set:   func(c *lessons.Settings) { c.FreshFor = c.AccessTTL },
 			Takes: afterHalf,
 			Check: func(t require.TestingT, s *subject.Session) {
 				u := s.Cosmo()
-				before := []subject.Tokens{s.LoginBoth(t, u), s.LoginBoth(t, u)}
+				before := []subject.Tokens{s.LoginBoth(t, u), s.LoginBoth(t, u), s.LoginBoth(t, u)}
+				changes := subject.Tokens{}
+				if s.Controlled() { // elsewhere nobody's password may be changed
+					changes = s.LoginBoth(t, somebody(t, s))
+				}
 				s.Advance(t, afterHalf(s.Settings))
 				for i, door := range doors {
 					got, _ := renewed(t, s, door, u, before[i].Access)
 					own(t, s.Get(t, "/profile", subject.Bearer(got)), u)
 					own(t, s.Get(t, "/dashboard", subject.Bearer(got)), u)
+				}
+				last := before[len(doors)].Access
+				a := s.Get(t, "/profile", subject.Authorization("bearer "+last.Raw, last)).Is(t, http.StatusOK, "a good access token does not open /profile")
+				isRenewed(t, s, a, u, "a token that is past half of its life is not renewed where the scheme is in lower case")
+				if s.Controlled() {
+					a := s.Post(t, "/password", subject.Bearer(changes.Access), passwordChange(changes.User.Password, newPassword(changes.User))).
+						Is(t, http.StatusNoContent, "a change of the password by a fresh token is refused", http.StatusOK)
+					got := isRenewed(t, s, a, changes.User, "a token that is past half of its life is not renewed by /password")
+					own(t, s.Get(t, "/profile", subject.Bearer(got)), changes.User)
 				}
 			},
 		},
@@ -264,6 +293,7 @@ func sliding() []grade.Step {
 			Title: "Before half of the token's life the answer carries no new one",
 			Why:   "A new token for each request is 360 tokens in an hour of use, and every one of them is good for a day to whoever finds it.",
 			Ref:   "RFC 6750 §5.3 (summary of recommendations: short-lived bearer tokens)",
+			Set:   longLives,
 			Takes: afterHalf,
 			Check: func(t require.TestingT, s *subject.Session) {
 				u := s.Cosmo()
@@ -328,27 +358,41 @@ func sliding() []grade.Step {
 			},
 		},
 		{
-			ID: "renewal-does-not-move-the-cap", Task: 3, Needs: []string{"renewals-chain-past-the-first-expiry"},
-			Title: "However often a token is renewed, the end of its session stays where the login has put it",
+			ID: "renewal-does-not-move-the-cap", Task: 3, Needs: []string{"renewals-chain-past-the-first-expiry", "reauth-gives-a-fresh-token"},
+			Title: "However often a token is renewed, or the password given for it, the end of its session stays where the login has put it",
 			Why:   "If each renewal counts the week from now, a stolen token that is used once a day never dies, and nobody has to give a password ever again.",
 			Ref:   "OWASP ASVS 5.0 §7.3.2 (absolute maximum session lifetime)",
+			Set:   shortWeek,
 			Takes: func(c lessons.Settings) time.Duration { return pastCap(c) + pastAccess(c) },
 			Check: func(t require.TestingT, s *subject.Session) {
 				u := s.Cosmo()
+				password := credentials{"password": u.Password}.option()
 				_, newest := slid(t, s, u)
+				confirmed := s.LoginBoth(t, u).Access // its password is given each time it is used
 				end := pastCap(s.Settings) + pastAccess(s.Settings)
 				for s.Advanced() < end {
 					s.Advance(t, min(useEvery(s.Settings), end-s.Advanced()))
 					if got, ok := newToken(s.Get(t, "/profile", subject.Bearer(newest)), u); ok {
 						newest = got
 					}
+					if got, ok := newToken(s.Get(t, "/profile", subject.Bearer(confirmed)), u); ok {
+						confirmed = got
+					}
+					if s.Advanced() < s.Settings.SessionTTL/2 {
+						confirmed = reauthenticated(t, s, u, confirmed)
+					} else if raw := s.Post(t, "/reauth", subject.Bearer(confirmed), password).Text("access_token"); raw != "" {
+						confirmed = forged(raw, "the access token that /reauth gave "+u.Username)
+					}
 				}
-				stayShut(t, s, newest, fmt.Sprintf("a session that was renewed all the time opens %%s %v after its login, although it is to end after %v", s.Advanced(), s.Settings.SessionTTL))
+				after := fmt.Sprintf("%v after its login, although it is to end after %v", s.Advanced(), s.Settings.SessionTTL)
+				stayShut(t, s, newest, "a session that was renewed all the time opens %s "+after)
+				stayShut(t, s, confirmed, "a session whose password was given again and again opens %s "+after)
+				s.Post(t, "/reauth", subject.Bearer(newest), password).Refused(t, "/reauth takes a token of a session "+after)
 				opens(t, s, s.Login(t, u).Access)
 			},
 		},
 		{
-			ID: "session-ends-at-its-cap", Task: 3, Needs: []string{"renewal-does-not-move-the-cap", "rotation-does-not-extend-the-session"},
+			ID: "session-ends-at-its-cap", Task: 3, Needs: []string{"renewal-does-not-move-the-cap", "rotation-does-not-extend-the-session", "reauth-does-not-extend-the-session"},
 			Title: "After SessionTTL the session is over: no token of it expires later, and none is taken",
 			Why:   "A token of the last day that lives a day from its own issue makes the week eight days long.",
 			Ref:   "OWASP ASVS 5.0 §7.3.2 (absolute maximum session lifetime)",
@@ -367,9 +411,12 @@ func sliding() []grade.Step {
 				if !ok {
 					last = tokens.Access // near its end a session need not be renewed any more
 				}
-				if exp, _ := s.Decode(t, last).Time("exp"); exp.After(end.Add(leeway)) {
-					s.Fail(t, fmt.Sprintf("a token outlives its session, which ends %v after the login", s.Settings.SessionTTL),
-						"an exp no later than "+end.UTC().Format(time.DateTime), `"exp":`+exp.UTC().Format(time.DateTime))
+				confirmed := reauthenticated(t, s, u, last)
+				for _, token := range []probe.Token{last, tokens.Access, confirmed} {
+					if exp, _ := s.Decode(t, token).Time("exp"); exp.After(end.Add(leeway)) {
+						s.Fail(t, fmt.Sprintf("a token outlives its session, which ends %v after the login: %s", s.Settings.SessionTTL, token.What),
+							"an exp no later than "+end.UTC().Format(time.DateTime), `"exp":`+exp.UTC().Format(time.DateTime))
+					}
 				}
 				s.Advance(t, pastCap(s.Settings)-s.Advanced())
 				tokens.Access = last

@@ -50,8 +50,9 @@ func shutTo(t require.TestingT, s *subject.Session, b *subject.Browser, claim st
 func refreshes(t require.TestingT, b *subject.Browser, options ...subject.Option) {
 	before := map[string]string{}
 	for _, kind := range tokenKinds {
-		c, _ := b.Cookie(kind)
-		before[kind] = c.Value
+		if c, there := b.Cookie(kind); there {
+			before[kind] = c.Value
+		}
 	}
 	a := b.Post(t, "/refresh", options...).Is(t, http.StatusOK, "a good refresh_token cookie is refused", http.StatusNoContent)
 	for _, kind := range tokenKinds {
@@ -116,6 +117,9 @@ func attempted(s *subject.Session, u subject.User) string {
 	return newPassword(u)
 }
 
+// shortestCSRF is how many characters 64 bits take in base64.
+const shortestCSRF = 11
+
 // A write is a request that changes something.
 type write struct {
 	path string
@@ -146,11 +150,43 @@ func attacked(t require.TestingT, s *subject.Session, b *subject.Browser, claim 
 	unharmed(t, s, b)
 }
 
+// A stranger is a page of another origin.
+type stranger struct{ origin, site string }
+
+// asks makes the request one of the stranger's.
+func (o stranger) asks(r *probe.Request) {
+	subject.CrossSite(r)
+	r.Header.Set("Origin", o.origin)
+	r.Header.Set("Sec-Fetch-Site", o.site)
+}
+
+// neighbours are strangers whose origin looks like the server's own to whoever
+// compares a part of it; a sandboxed frame says null.
+func neighbours(s *subject.Session) []stranger {
+	own, _ := url.Parse(s.Origin())
+	return []stranger{
+		{s.Origin() + ".evil.example", "cross-site"},
+		{own.Scheme + "://evil" + own.Host, "cross-site"},
+		{own.Scheme + "://evil." + own.Host, "same-site"},
+		{own.Scheme + "://" + own.Hostname() + ":1", "same-site"},
+		{"null", "cross-site"},
+	}
+}
+
 // stepUp makes the browser's access token fresh: what is refused afterwards is not
 // refused for its age.
 func stepUp(t require.TestingT, b *subject.Browser) {
 	b.Post(t, "/reauth", subject.JSON(map[string]string{"password": b.User.Password})).
 		Is(t, http.StatusOK, "/reauth with the right password is refused", http.StatusNoContent)
+}
+
+// noStepUp wants /reauth to refuse what the browser sends, the right password with
+// it. Whose session is over has no CSRF token either.
+func noStepUp(t require.TestingT, s *subject.Session, b *subject.Browser, claim string, options ...subject.Option) {
+	password := subject.JSON(map[string]string{"password": b.User.Password})
+	a := s.Do(t, b.Request(http.MethodPost, "/reauth", append([]subject.Option{password}, options...)...)).
+		Is(t, http.StatusUnauthorized, claim, http.StatusForbidden)
+	untouched(t, a, "a refusal of /reauth gives a token", false)
 }
 
 // unharmed wants a session and a password to be what they were.
@@ -310,6 +346,9 @@ func cookies() []grade.Step {
 				if _, readable := b.CSRFToken(); !readable {
 					cookieFault(t, a, "the page's script cannot read csrf_token", "Set-Cookie: csrf_token=…; Path=/, not HttpOnly")
 				}
+				if len(c.Value) < shortestCSRF {
+					cookieFault(t, a, fmt.Sprintf("csrf_token has %d characters and can be guessed", len(c.Value)), fmt.Sprintf("%d characters at least", shortestCSRF))
+				}
 				for _, kind := range tokenKinds {
 					if hidden, _ := b.Cookie(kind); strings.Contains(c.Value, hidden.Value) {
 						cookieFault(t, a, "csrf_token shows scripts what is in "+kind, "a value of its own")
@@ -387,16 +426,26 @@ func cookies() []grade.Step {
 					forged(honest.Sign(honest.Alg(), nil), "signed with the empty key"),
 					forged(honest.Sign(honest.Alg(), []byte("secret")), "signed with another key"),
 					forged(honest.With("aud", "https://newsletter.example").Sign(honest.Alg(), s.Secret(t)), "for another audience"),
+					forged(honest.With("iss", "https://newsletter.example").Sign(honest.Alg(), s.Secret(t)), "of another issuer"),
 					forged(honest.Without("exp").Sign(honest.Alg(), s.Secret(t)), "without exp"),
 				} {
 					shutTo(t, s, b, "a token "+bad.What+" in the cookie opens %s", subject.WithCookie(subject.AccessCookie, bad))
 				}
 				opensTo(t, b)
+				if s.Controlled() {
+					u := s.NewUser(t)
+					left := loggedIn(t, s, u)
+					opensTo(t, left)
+					s.DeleteUser(t, u)
+					shutTo(t, s, left, "the token of a user who no longer exists opens %s")
+				}
 				s.Advance(t, asShortAsAccess(s.Settings))
 				shutTo(t, s, b, "a refresh token in the cookie opens %s", subject.WithCookie(subject.AccessCookie, forged(refresh.Value, "the refresh token")))
 				s.Advance(t, max(0, pastAccess(s.Settings)-s.Advanced()))
 				opensTo(t, loggedIn(t, s, s.Cosmo()))
-				shutTo(t, s, b, "an expired token in the cookie opens %s", subject.WithCookie(subject.AccessCookie, forged(raw, "that has expired")))
+				expired := subject.Again(access, "that has expired")
+				shutTo(t, s, b, "an expired token in the cookie opens %s", expired)
+				noStepUp(t, s, b, "/reauth takes an expired token", expired)
 			},
 		},
 		{
@@ -419,9 +468,10 @@ func cookies() []grade.Step {
 		},
 		{
 			ID: "bad-refresh-cookie-is-refused", Task: 2, Needs: []string{"refresh-rotates-the-cookies"},
-			Title: "/refresh refuses an access token, a changed refresh token, and none",
-			Why:   "An access token that refreshes itself never dies.",
-			Ref:   "RFC 8725 §3.11 (explicit typing), RFC 6749 §10.4 (refresh tokens)",
+			Title: "/refresh refuses an access token, a changed refresh token, one that has expired, and none",
+			Why:   "An access token that refreshes itself never dies, nor does a refresh token whose end only the browser minds.",
+			Ref:   "RFC 8725 §3.11 (explicit typing), RFC 6749 §10.4 (refresh tokens), OWASP ASVS 5.0 §7.3.1 (inactivity timeout)",
+			Takes: pastRefresh,
 			Check: func(t require.TestingT, s *subject.Session) {
 				b := loggedIn(t, s, s.Cosmo())
 				access, _ := b.Cookie(subject.AccessCookie)
@@ -435,6 +485,36 @@ func cookies() []grade.Step {
 				noCookieRefresh(t, s, b, "/refresh works without a refresh token", subject.WithoutCookie(subject.RefreshCookie))
 				noCookieRefresh(t, s, s.Browser(), "/refresh gives tokens to whoever brings no cookie")
 				refreshes(t, b)
+				last, _ := b.Cookie(subject.RefreshCookie)
+				s.Advance(t, pastRefresh(s.Settings))
+				noCookieRefresh(t, s, b, "/refresh takes a refresh token that has expired", subject.Again(last, "that has expired"))
+				refreshes(t, loggedIn(t, s, s.Cosmo()))
+			},
+		},
+		{
+			ID: "user-comes-from-the-refresh-cookie", Task: 2, Needs: []string{"refresh-rotates-the-cookies"},
+			Title: "Of two sessions' cookies in one request /refresh goes by refresh_token",
+			Why:   "If the name is taken from access_token, somebody's old one, found in a log, and a refresh token of one's own are enough to become them (WebGoat, JWT refresh).",
+			Ref:   "RFC 6749 §1.5 (refresh token: it represents the authorization granted)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				victim := loggedIn(t, s, s.Cosmo())
+				u := s.NewUser(t)
+				theirs, _ := victim.CSRFToken()
+				for _, csrf := range []func(*subject.Browser) string{
+					func(b *subject.Browser) string { token, _ := b.CSRFToken(); return token },
+					func(*subject.Browser) string { return theirs },
+				} {
+					b := loggedIn(t, s, u)
+					refresh, _ := b.Cookie(subject.RefreshCookie)
+					a := s.Do(t, victim.Request(http.MethodPost, "/refresh", subject.WithCookie(subject.RefreshCookie, forged(refresh.Value, "the refresh_token cookie of "+u.Username)), subject.CSRF(csrf(b)))).
+						Is(t, http.StatusUnauthorized, "/refresh with the cookies of two people is neither done nor refused", http.StatusForbidden, http.StatusOK, http.StatusNoContent)
+					if c := subject.Sets(a, subject.AccessCookie); c != nil {
+						if got := s.Decode(t, forged(c.Value, "")).Text("sub"); got != u.Username {
+							cookieFault(t, a, "/refresh gives a token of "+got+" for the refresh token of "+u.Username, "a refusal, or an access_token of "+u.Username)
+						}
+					}
+				}
+				unharmed(t, s, victim)
 			},
 		},
 		{
@@ -487,12 +567,16 @@ func cookies() []grade.Step {
 			Title: "/password wants a fresh token in the cookie; POST /reauth with the password sets one",
 			Why:   "The rules of lesson 07 hold as well: a refreshed cookie is not fresh.",
 			Ref:   "RFC 9470 §3 (authentication requirements challenge), OWASP ASVS 5.0 §7.5.1 (full re-authentication)",
+			Set:   soonStale,
+			Takes: pastFreshness,
 			Check: func(t require.TestingT, s *subject.Session) {
 				u := somebody(t, s)
-				b, other := loggedIn(t, s, u), loggedIn(t, s, u)
+				b, other, settled := loggedIn(t, s, u), loggedIn(t, s, u), loggedIn(t, s, u)
 				change := passwordChange(u.Password, newPassword(u))
+				refreshes(t, settled)
 				refreshes(t, b)
 				b.Post(t, "/password", change).RefusedSaying(t, "Fresh token required", "a refreshed cookie changes the password")
+				stale, _ := b.Cookie(subject.AccessCookie)
 				a := b.Post(t, "/reauth", subject.JSON(map[string]string{"password": "wrong"}))
 				refusedPassword(t, a, "/reauth succeeds without the password")
 				untouched(t, a, "a refusal of /reauth sets or clears a token", true)
@@ -503,9 +587,20 @@ func cookies() []grade.Step {
 				if subject.Sets(a, subject.AccessCookie) == nil {
 					cookieFault(t, a, "/reauth sets no cookie access_token", "Set-Cookie: access_token=…")
 				}
+				b.Post(t, "/password", change, subject.Again(stale, "that was sent to /reauth")).
+					RefusedSaying(t, "Fresh token required", "the cookie that was sent to /reauth is fresh itself afterwards")
+				refreshes(t, b)
+				b.Post(t, "/password", change).RefusedSaying(t, "Fresh token required", "a cookie that was refreshed after a /reauth is fresh")
+				stepUp(t, b)
+				s.Advance(t, pastFreshness(s.Settings))
+				b.Post(t, "/password", change).RefusedSaying(t, "Fresh token required", "a cookie of a /reauth of long ago changes the password")
+				stepUp(t, b)
 				b.Post(t, "/password", change).Is(t, http.StatusOK, "a change of the password by a fresh cookie is refused", http.StatusNoContent)
 				s.Browser().Post(t, "/login", u.Credentials()).Is(t, http.StatusUnauthorized, "the old password still opens the account")
-				shutTo(t, s, other, "another session opens %s after the password was changed")
+				for _, thief := range []*subject.Browser{other, settled} {
+					shutTo(t, s, thief, "another session opens %s after the password was changed")
+					noCookieRefresh(t, s, thief, "another session is refreshed after the password was changed")
+				}
 				b.User.Password = newPassword(u)
 				unharmed(t, s, b)
 			},
@@ -515,6 +610,7 @@ func cookies() []grade.Step {
 			Title: "Past half of the token's life an answer sets a new access_token, before that none",
 			Why:   "The browser takes the new one by itself: what lesson 08 needed a header and a client for.",
 			Ref:   "RFC 10025 §5.7 (storage model: a cookie of the same name, domain and path is replaced), OWASP ASVS 5.0 §7.3.1 (inactivity timeout)",
+			Set:   longLives,
 			Takes: func(c lessons.Settings) time.Duration { return 3*afterHalf(c) + beforeHalf(c) },
 			Check: func(t require.TestingT, s *subject.Session) {
 				b := loggedIn(t, s, s.Cosmo())
@@ -529,7 +625,7 @@ func cookies() []grade.Step {
 				s.Advance(t, afterHalf(s.Settings)-beforeHalf(s.Settings))
 				for i := range 3 {
 					if s.Advanced() > s.Settings.FreshFor {
-						a := b.Post(t, "/password", passwordChange(b.User.Password, newPassword(b.User))).RefusedSaying(t, "Fresh token required", "a login of long ago changes the password")
+						a := b.Post(t, "/password", passwordChange(b.User.Password, attempted(s, b.User))).RefusedSaying(t, "Fresh token required", "a login of long ago changes the password")
 						untouched(t, a, "a request that was refused renews its token", true)
 					}
 					old, _ := b.Cookie(subject.AccessCookie)
@@ -540,7 +636,7 @@ func cookies() []grade.Step {
 					}
 					wantLife(t, s, s.Decode(t, forged(c.Value, "")), s.Settings.AccessTTL, "the renewed token does not live AccessTTL from now")
 					young()
-					b.Post(t, "/password", passwordChange(b.User.Password, newPassword(b.User))).RefusedSaying(t, "Fresh token required", "a renewed token changes the password")
+					b.Post(t, "/password", passwordChange(b.User.Password, attempted(s, b.User))).RefusedSaying(t, "Fresh token required", "a renewed token changes the password")
 					if i < 2 {
 						s.Advance(t, afterHalf(s.Settings))
 					}
@@ -554,9 +650,12 @@ func cookies() []grade.Step {
 			Title: "An active session lasts until SessionTTL and not longer",
 			Why:   "A cookie that is renewed for ever is a password that nobody has chosen.",
 			Ref:   "OWASP ASVS 5.0 §7.3.2 (absolute maximum session lifetime)",
+			Set:   shortWeek,
 			Takes: pastCap,
 			Check: func(t require.TestingT, s *subject.Session) {
-				reader, worker := loggedIn(t, s, s.Cosmo()), loggedIn(t, s, s.Cosmo()) // one is renewed, one refreshes
+				// One is renewed, one refreshes, one gives the password again.
+				reader, worker, owner := loggedIn(t, s, s.Cosmo()), loggedIn(t, s, s.Cosmo()), loggedIn(t, s, s.Cosmo())
+				again := credentials{"password": owner.User.Password}.option()
 				last := map[*subject.Browser]subject.Cookie{}
 				for {
 					s.Advance(t, min(useEvery(s.Settings), pastCap(s.Settings)-s.Advanced()))
@@ -565,7 +664,10 @@ func cookies() []grade.Step {
 					}
 					// Near its end a session need not be renewed any more.
 					ending := s.Advanced() > s.Settings.SessionTTL-s.Settings.AccessTTL
-					for _, b := range []*subject.Browser{reader, worker} {
+					for _, b := range []*subject.Browser{reader, worker, owner} {
+						if b == owner {
+							owner.Post(t, "/reauth", again)
+						}
 						a := b.Get(t, "/profile")
 						if !ending {
 							a.Is(t, http.StatusOK, fmt.Sprintf("a session that is used every %v is refused %v after its login", useEvery(s.Settings), s.Advanced()))
@@ -583,8 +685,9 @@ func cookies() []grade.Step {
 				for b, c := range last {
 					after := fmt.Sprintf("%v after its login, although it is to end after %v", s.Advanced(), s.Settings.SessionTTL)
 					shutTo(t, s, b, "a session opens %s "+after)
-					shutTo(t, s, b, "a session opens %s "+after, subject.WithCookie(subject.AccessCookie, forged(c.Value, "of the last renewal")))
+					shutTo(t, s, b, "a session opens %s "+after, subject.Again(c, "of the last renewal"))
 					noCookieRefresh(t, s, b, "a session is refreshed "+after)
+					noStepUp(t, s, b, "/reauth takes a cookie of a session "+after, subject.Again(c, "of the last renewal"))
 				}
 				opensTo(t, loggedIn(t, s, s.Cosmo()))
 			},
@@ -624,13 +727,32 @@ func cookies() []grade.Step {
 				attacked(t, s, b, "%s works for a page of another site, without a CSRF token", nil, without, subject.CrossSite)
 				attacked(t, s, b, "%s works for a page of another site, with an empty CSRF token", nil, without, subject.CrossSite, subject.CSRF(""))
 				attacked(t, s, b, "%s works for a page of a host below this one, without a CSRF token", nil, without, subject.SameSite)
-				// A frame that is locked in has the origin "null", and anybody can buy a
-				// name that begins like ours.
-				ours, err := url.Parse(s.Origin())
-				require.NoError(t, err)
-				for _, origin := range []string{"null", "http://" + ours.Hostname() + ".evil.example"} {
-					attacked(t, s, b, "%s works for a page of the origin "+origin+", without a CSRF token", nil, without, subject.From(origin))
+				for _, stranger := range neighbours(s) {
+					attacked(t, s, b, "%s works for a page with the Origin "+stranger.origin+", without a CSRF token", nil, without, stranger.asks)
 				}
+			},
+		},
+		{
+			ID: "expired-cookie-wants-a-csrf-token", Task: 3, Needs: []string{"csrf-token-is-wanted"},
+			Title: "The CSRF token is wanted, too, where access_token has expired or is not sent",
+			Why:   "A check that asks the access token whose session it is, and lets pass where there is none, is off for everybody who comes back after a night.",
+			Ref:   "CWE-352 (cross-site request forgery), OWASP CSRF Prevention Cheat Sheet (Token-Based Mitigation)",
+			Set:   apart,
+			Takes: betweenLives,
+			Check: func(t require.TestingT, s *subject.Session) {
+				b := loggedIn(t, s, s.Cosmo())
+				old, _ := b.Cookie(subject.AccessCookie)
+				expired := subject.Again(old, "that has expired")
+				s.Advance(t, betweenLives(s.Settings))
+				for how, cookie := range map[string]subject.Option{"an expired access_token": expired, "no access_token": subject.WithoutCookie(subject.AccessCookie)} {
+					for _, path := range []string{"/refresh", "/logout", "/logout-all"} {
+						a := s.Do(t, b.Request(http.MethodPost, path, cookie, subject.WithoutCookie(subject.CSRFCookie), subject.CrossSite)).
+							Is(t, http.StatusForbidden, "POST "+path+" works for a page of another site, with "+how, http.StatusUnauthorized)
+						untouched(t, a, "a request of another page is refused and changes the cookies all the same", a.Status == http.StatusForbidden)
+					}
+				}
+				refreshes(t, b)
+				unharmed(t, s, b)
 			},
 		},
 		{
@@ -739,11 +861,18 @@ func cookies() []grade.Step {
 			Check: func(t require.TestingT, s *subject.Session) {
 				b := loggedIn(t, s, s.Cosmo())
 				opensTo(t, b)
-				for _, origin := range []string{"https://evil.example", "null", "https://evil.localhost", "http://localhost:8080.evil.example", "http://localhost.evil.example"} {
-					from := subject.From(origin)
+				origins := []string{"https://evil.example", "https://evil.localhost", "http://localhost.evil.example"}
+				for _, o := range neighbours(s) {
+					origins = append(origins, o.origin)
+				}
+				for _, origin := range origins {
+					from := func(r *probe.Request) {
+						r.Header.Set("Origin", origin)
+						r.Header.Set("Sec-Fetch-Site", "cross-site")
+					}
 					for _, r := range []probe.Request{
-						b.Request(http.MethodGet, "/profile", from),
-						b.Request(http.MethodPost, "/refresh", from),
+						b.Request(http.MethodGet, "/profile", from), b.Request(http.MethodGet, "/dashboard", from),
+						b.Request(http.MethodPost, "/refresh", subject.CrossSite, from),
 						subject.Request(http.MethodOptions, "/password", from, subject.Header("Access-Control-Request-Method", "POST"), subject.Header("Access-Control-Request-Headers", "content-type,x-csrf-token")),
 					} {
 						a := s.Do(t, r)
@@ -769,10 +898,14 @@ func cookies() []grade.Step {
 					b.Post(t, path).Is(t, http.StatusNoContent, "POST "+path+" of the server's own page is refused", http.StatusOK, http.StatusSeeOther)
 					shutTo(t, s, copied, "a copied cookie opens %s after "+path)
 					noCookieRefresh(t, s, copied, "/refresh takes a copied cookie after "+path)
+					noStepUp(t, s, copied, "/reauth takes a copied cookie after "+path)
+					s.Do(t, copied.Request(http.MethodPost, "/password", passwordChange(u.Password, attempted(s, u)))).
+						Is(t, http.StatusUnauthorized, "/password takes a copied cookie after "+path, http.StatusForbidden)
 					if path == "/logout" {
 						unharmed(t, s, phone)
 					} else {
 						shutTo(t, s, phone, "another session of the user opens %s after /logout-all")
+						noCookieRefresh(t, s, phone, "another session of the user is refreshed after /logout-all")
 					}
 					unharmed(t, s, other)
 				}
