@@ -37,6 +37,28 @@ func gone(t require.TestingT, s *subject.Session, tokens subject.Tokens, after s
 	noRefresh(t, s, "/refresh takes a refresh token "+after, subject.Bearer(tokens.Refresh))
 }
 
+// busyLogout logs sessions out while they refresh. Whichever comes first, both have
+// been answered, and then nothing of the session is good.
+func busyLogout(t require.TestingT, s *subject.Session) {
+	var sessions []subject.Tokens
+	var requests []probe.Request
+	for range 8 {
+		tokens := s.LoginBoth(t, s.Cosmo())
+		sessions = append(sessions, tokens)
+		requests = append(requests, subject.Request(http.MethodPost, "/refresh", subject.Bearer(tokens.Refresh)), subject.Request(http.MethodPost, "/logout", subject.Bearer(tokens.Access)))
+	}
+	answers := s.Together(t, requests)
+	for i, tokens := range sessions {
+		refreshed, loggedOut := answers[2*i], answers[2*i+1]
+		loggedOut.Is(t, http.StatusNoContent, "a logout with a good access token is refused while the session refreshes", http.StatusOK, http.StatusSeeOther)
+		after := "of a session that was logged out while it refreshed"
+		if refreshed.Status == http.StatusOK { // before the old ones: a replay would end it
+			gone(t, s, subject.Tokens{Access: forged(refreshed.Text("access_token"), "what that refresh gave"), Refresh: forged(refreshed.Text("refresh_token"), "what that refresh gave")}, after)
+		}
+		gone(t, s, tokens, after)
+	}
+}
+
 // alive wants a session to go on and returns its tokens.
 func alive(t require.TestingT, s *subject.Session, tokens subject.Tokens) subject.Tokens {
 	opens(t, s, tokens.Access)
@@ -72,6 +94,7 @@ func rotation() []grade.Step {
 			Title: "/refresh answers with a new access token and a new refresh token, time and again",
 			Why:   "A refresh token that lives as long as the session is as good to a thief as the password. One that works once shows that it was stolen.",
 			Ref:   "RFC 9700 §4.14.2 (recommendations: refresh token rotation), RFC 6749 §6 (refreshing an access token)",
+			Takes: beforeRefresh,
 			Check: func(t require.TestingT, s *subject.Session) {
 				u := s.Cosmo()
 				tokens := s.LoginBoth(t, u)
@@ -84,6 +107,10 @@ func rotation() []grade.Step {
 					seen[tokens.Refresh.Raw] = true
 					own(t, s.Get(t, "/profile", subject.Bearer(tokens.Access)), u)
 				}
+				claim := "a refresh token that came from a refresh opened %s"
+				stayShut(t, s, tokens.Refresh, claim)
+				s.Advance(t, beforeRefresh(s.Settings)) // near its end it has no longer to live than an access token
+				stayShut(t, s, tokens.Refresh, claim+" in its last minutes")
 			},
 		},
 		{
@@ -96,7 +123,8 @@ func rotation() []grade.Step {
 				first, patient := s.LoginBoth(t, s.Cosmo()), s.LoginBoth(t, s.Cosmo())
 				rotated(t, s, first)
 				rotated(t, s, patient)
-				noRefresh(t, s, "a refresh token works twice", subject.Bearer(first.Refresh)).Alone(t)
+				noRefresh(t, s, "a refresh token works twice", subject.Bearer(first.Refresh)).
+					Challenges(t, "", "a 401 to a used refresh token carries no Bearer challenge").Alone(t)
 				s.Advance(t, betweenLives(s.Settings))
 				noRefresh(t, s, "a refresh token works again some time after it was used", subject.Bearer(patient.Refresh))
 			},
@@ -137,11 +165,19 @@ func rotation() []grade.Step {
 			Title: "A refresh token that is used twice ends its session",
 			Why:   "Either the thief comes second or the owner does, and nobody can tell. If only the second is refused, the thief who came first stays in.",
 			Ref:   "RFC 9700 §4.14.2 (recommendations: revoke the active refresh token)",
+			Set:   apart,
+			Takes: betweenLives,
 			Check: func(t require.TestingT, s *subject.Session) {
+				stolen := s.LoginBoth(t, s.Cosmo())
+				kept := rotated(t, s, stolen)
 				first := s.LoginBoth(t, s.Cosmo())
 				second := rotated(t, s, first)
 				noRefresh(t, s, "a refresh token works twice", subject.Bearer(first.Refresh)).Alone(t)
 				noRefresh(t, s, "a session goes on after one of its refresh tokens was used twice", subject.Bearer(second.Refresh))
+				s.Advance(t, betweenLives(s.Settings)) // a thief may wait, as long as the token lives
+				kept = rotated(t, s, kept)
+				noRefresh(t, s, "a refresh token works again some time after it was used", subject.Bearer(stolen.Refresh))
+				noRefresh(t, s, "a session goes on after one of its refresh tokens was used again some time later", subject.Bearer(kept.Refresh))
 				rotated(t, s, s.LoginBoth(t, s.Cosmo()))
 			},
 		},
@@ -217,6 +253,13 @@ func rotation() []grade.Step {
 				for _, tokens := range []subject.Tokens{first, second, third} {
 					gone(t, s, tokens, "of a session that was logged out")
 				}
+				for _, door := range doors {
+					claim := "written otherwise, an access token of a session that was logged out opens " + door
+					s.Get(t, door, subject.Authorization("bearer "+second.Access.Raw, second.Access)).Refused(t, claim)
+					if raw, other := forge.Respell(second.Access.Raw); other {
+						s.Get(t, door, subject.Bearer(forged(raw, "the same, whose last character has other bits where none count"))).Refused(t, claim)
+					}
+				}
 			},
 		},
 		{
@@ -239,8 +282,10 @@ func rotation() []grade.Step {
 			Title: "A session that was logged out stays so for as long as its tokens live",
 			Why:   "A list of dead tokens that forgets them too early brings them back to life: flask-jwt-extended's documentation keeps one for the access token's time, which is too short for a refresh token.",
 			Ref:   "OWASP ASVS 5.0 §7.4.1 (logout disallows further use of the session)",
+			Set:   func(c *lessons.Settings) { c.Slow = true },
 			Takes: beforeRefresh,
 			Check: func(t require.TestingT, s *subject.Session) {
+				busyLogout(t, s)
 				tokens := s.LoginBoth(t, s.Cosmo())
 				stays := s.LoginBoth(t, s.Cosmo())
 				logsOut(t, s, "/logout", tokens.Access, "a logout with a good access token is refused")
@@ -323,15 +368,17 @@ func rotation() []grade.Step {
 					s.Advance(t, betweenLives(s.Settings))
 					foreign.What = "for another audience, and expired"
 					s.Post(t, "/logout", subject.Bearer(foreign)).Refused(t, "POST /logout takes an expired token for another audience")
-					tokens = rotated(t, s, tokens)
 				} else {
 					s.Advance(t, betweenLives(s.Settings))
-					tokens = s.LoginBoth(t, s.Cosmo())
 				}
+				s.Post(t, "/logout", subject.Bearer(forged(forge.TamperSignature(tokens.Access.Raw), "expired, and with a changed signature"))).
+					Refused(t, "POST /logout takes a forged token that has expired")
+				tokens = rotated(t, s, tokens)
 				for _, path := range []string{"/logout", "/logout-all"} {
 					s.Post(t, path).RefusedSaying(t, missingHeader, "POST "+path+" without a token is not refused")
 					s.Post(t, path, subject.Bearer(forged(forge.TamperSignature(tokens.Access.Raw), "with a changed signature"))).
-						Refused(t, "POST "+path+" takes a forged token")
+						Refused(t, "POST "+path+" takes a forged token").
+						Challenges(t, "", "a 401 of "+path+" carries no Bearer challenge")
 				}
 				tokens = alive(t, s, tokens)
 				logsOut(t, s, "/logout", tokens.Access, "a logout with a good access token is refused")
@@ -345,9 +392,16 @@ func rotation() []grade.Step {
 			Check: func(t require.TestingT, s *subject.Session) {
 				u := s.Cosmo()
 				phone, laptop, other := s.LoginBoth(t, u), alive(t, s, s.LoginBoth(t, u)), s.LoginBoth(t, s.NewUser(t))
+				namesake := other
+				if s.Controlled() {
+					namesake = s.LoginBoth(t, s.AddUser(t, u.Username+"-2", "another-"+u.Password))
+				}
 				logsOut(t, s, "/logout-all", laptop.Access, "a logout-all with a good access token is refused")
 				gone(t, s, phone, "after /logout-all")
 				gone(t, s, laptop, "after /logout-all")
+				if s.Controlled() {
+					alive(t, s, namesake)
+				}
 				alive(t, s, other)
 				back := alive(t, s, s.LoginBoth(t, u)) // in the same second, too
 				s.Post(t, "/logout-all", subject.Bearer(laptop.Access)).Refused(t, "a token of a session that has ended can still log out all others")
