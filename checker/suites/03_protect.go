@@ -495,8 +495,12 @@ func protect() []grade.Step {
 				opens(t, s, going.Access)
 				s.DeleteUser(t, goes)
 				stayShut(t, s, going.Access, "the token of a user who no longer exists opens %s")
-				s.Get(t, "/profile", subject.Bearer(going.Access)).Challenges(t, "invalid_token", "the refusal of a token does not say invalid_token")
 				nothingFollows(t, s, going.Access)
+				// One that challenges nobody is found elsewhere.
+				forged := s.Get(t, "/profile", subject.Bearer(forged(forge.TamperSignature(staying.Access.Raw), "with a changed signature")))
+				if gone := s.Get(t, "/profile", subject.Bearer(going.Access)); forged.ReplyHeader.Get("WWW-Authenticate") != "" && gone.ReplyHeader.Get("WWW-Authenticate") == "" {
+					gone.Challenges(t, "invalid_token", "only the token of a user who no longer exists is refused without a challenge")
+				}
 				opens(t, s, staying.Access)
 			},
 		},

@@ -72,11 +72,19 @@ func refresh() []grade.Step {
 				got := s.LoginBoth(t, s.Cosmo())
 				opens(t, s, got.Access)
 				stayShut(t, s, got.Refresh, "a refresh token opened %s")
+				var next probe.Token // of a server that gives one with each refresh
+				if a := s.Post(t, "/refresh", subject.Bearer(s.LoginBoth(t, s.Cosmo()).Refresh)); a.Status == http.StatusOK && a.Text("refresh_token") != "" {
+					next = forged(a.Text("refresh_token"), "the refresh token that /refresh gave cosmo")
+					stayShut(t, s, next, "a refresh token that came from a refresh opened %s")
+				}
 				// Near its end it has no longer to live than an access token, and
 				// is none all the same.
 				s.Advance(t, beforeRefresh(s.Settings))
 				opens(t, s, s.Login(t, s.Cosmo()).Access)
 				stayShut(t, s, got.Refresh, "a refresh token opened %s in its last minutes")
+				if next.Raw != "" {
+					stayShut(t, s, next, "a refresh token that came from a refresh opened %s in its last minutes")
+				}
 			},
 		},
 		{
