@@ -197,7 +197,7 @@ func (c *Client) request(ctx context.Context, e *Exchange) (*http.Request, error
 	return req, nil
 }
 
-// hugeBody is what no socket takes in one piece, in bytes.
+// hugeBody is how long a body is that servers refuse without reading it, in bytes.
 const hugeBody = 1 << 20
 
 // early sends a request with a long body once more and reads while it writes. A
