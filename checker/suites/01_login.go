@@ -35,11 +35,11 @@ func refusedLogin(t require.TestingT, s *subject.Session, u subject.User, claim 
 
 func (c credentials) option() subject.Option { return subject.JSON(map[string]any(c)) }
 
-// loginsAtOnce logs two users in ten times each, all at the same time. The answers
+// loginsAtOnce logs two users in 25 times each, all at the same time. The answers
 // to the first one's logins have even numbers.
 func loginsAtOnce(t require.TestingT, s *subject.Session, one, other subject.User) []*subject.Answer {
 	var requests []probe.Request
-	for range 10 {
+	for range 25 {
 		requests = append(requests, subject.Request(http.MethodPost, "/login", one.Credentials()), subject.Request(http.MethodPost, "/login", other.Credentials()))
 	}
 	return s.Together(t, requests)
