@@ -182,6 +182,25 @@ func TamperSignatureMiddle(raw string) string {
 	return swap(raw, i+(len(raw)-i)/2)
 }
 
+// TamperSignatureEnd changes the third character from the end, which means
+// something in any signature.
+func TamperSignatureEnd(raw string) string {
+	return swap(raw, max(strings.LastIndex(raw, ".")+1, len(raw)-3))
+}
+
+// Respell returns the token in another spelling of the same bytes, and false where
+// there is none: bits of its last character that mean nothing (RFC 4648 §3.5).
+func Respell(raw string) (string, bool) {
+	last := strings.LastIndex(raw, ".") + 1
+	signature, err := b64.DecodeString(raw[last:])
+	if err != nil || len(signature)%3 == 0 {
+		return raw, false
+	}
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	at := strings.IndexByte(alphabet, raw[len(raw)-1])
+	return raw[:len(raw)-1] + string(alphabet[at^1]), true
+}
+
 // Tamper changes one character in the middle of a token of any kind.
 func Tamper(raw string) string { return swap(raw, len(raw)/2) }
 
@@ -190,8 +209,8 @@ func swap(raw string, i int) string {
 		return raw + "A"
 	}
 	c := byte('A')
-	if raw[i] == c {
-		c = 'B'
+	if raw[i] == 'A' || raw[i] == 'a' {
+		c = 'B' // in hexadecimal, both are one digit
 	}
 	if raw[i] == '.' {
 		return swap(raw, i+1)
@@ -204,6 +223,18 @@ func swap(raw string, i int) string {
 func ReplacePayload(raw string, claims map[string]any) string {
 	parts := strings.Split(raw, ".")
 	return parts[0] + "." + b64.EncodeToString(must(json.Marshal(claims))) + "." + parts[2]
+}
+
+// ReplaceAlg keeps payload and signature as they are, and lets the header name
+// another algorithm.
+func ReplaceAlg(raw, alg string) string {
+	t, err := Decode(raw)
+	if err != nil {
+		return raw
+	}
+	header := maps.Clone(t.Header)
+	header["alg"] = alg
+	return b64.EncodeToString(must(json.Marshal(header))) + raw[strings.Index(raw, "."):]
 }
 
 func must(text []byte, err error) []byte {

@@ -131,3 +131,36 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+func TestAnotherSpellingIsTheSameSignature(t *testing.T) {
+	raw := forge.Sign(nil, []byte(`{"sub":"ada"}`), "HS256", []byte("secret"))
+	other, there := forge.Respell(raw)
+	assert.True(t, there)
+	assert.NotEqual(t, raw, other)
+	assert.Equal(t, decoded(t, raw).Signature, decoded(t, other).Signature)
+
+	whole := forge.Sign(nil, []byte(`{"sub":"ada"}`), "HS384", []byte("secret")) // 48 bytes: each bit of 64 characters counts
+	same, there := forge.Respell(whole)
+	assert.False(t, there)
+	assert.Equal(t, whole, same)
+}
+
+func TestReplaceAlgChangesTheHeaderAlone(t *testing.T) {
+	raw := forge.Sign(nil, []byte(`{"sub":"ada"}`), "HS256", []byte("secret"))
+	evil := forge.ReplaceAlg(raw, "none")
+	assert.Equal(t, "none", decoded(t, evil).Alg())
+	assert.Equal(t, strings.SplitN(raw, ".", 2)[1], strings.SplitN(evil, ".", 2)[1])
+}
+
+// Hexadecimal digits mean the same in capitals.
+func TestWhatIsTamperedWithDiffersInEitherCase(t *testing.T) {
+	for _, raw := range []string{"aaaa", "AAAA", "bbbb", "e3e3", "0a0a"} {
+		assert.False(t, strings.EqualFold(raw, forge.Tamper(raw)), raw)
+	}
+}
+
+func decoded(t *testing.T, raw string) forge.Token {
+	token, err := forge.Decode(raw)
+	require.NoError(t, err)
+	return token
+}

@@ -1,8 +1,10 @@
 package probe_test
 
 import (
+	"bufio"
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
@@ -145,4 +147,34 @@ func FuzzDescribe(f *testing.F) {
 		e.ShortCurl()
 		e.Text("a")
 	})
+}
+
+// A server that refuses a long body unread and hangs up has answered.
+func TestAnAnswerBeforeTheBodyIsReadCounts(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			if _, err := http.ReadRequest(bufio.NewReaderSize(conn, 16)); err == nil {
+				io.WriteString(conn, "HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\n{}")
+			}
+			conn.Close()
+		}
+	}()
+	c := probe.NewClient("", "", "http://"+l.Addr().String())
+	defer c.Close()
+	for _, stream := range []bool{false, true} {
+		for range 10 {
+			r := probe.Request{Method: http.MethodPost, Path: "/login", Header: http.Header{}, Body: make([]byte, 5<<20), Stream: stream}
+			e, err := c.Do(t.Context(), r, time.Time{})
+			require.NoError(t, err)
+			assert.Equal(t, http.StatusRequestEntityTooLarge, e.Status)
+			assert.Equal(t, "{}", string(e.ReplyBody))
+		}
+	}
 }

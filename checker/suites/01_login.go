@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"jwtworkshop/checker/grade"
+	"jwtworkshop/checker/probe"
 	"jwtworkshop/checker/subject"
 	"jwtworkshop/lessons"
 	"jwtworkshop/mockdb"
@@ -33,6 +34,20 @@ func refusedLogin(t require.TestingT, s *subject.Session, u subject.User, claim 
 }
 
 func (c credentials) option() subject.Option { return subject.JSON(map[string]any(c)) }
+
+// loginsAtOnce logs two users in 25 times each, all at the same time. The answers
+// to the first one's logins have even numbers.
+func loginsAtOnce(t require.TestingT, s *subject.Session, one, other subject.User) []*subject.Answer {
+	var requests []probe.Request
+	for range 25 {
+		requests = append(requests, subject.Request(http.MethodPost, "/login", one.Credentials()), subject.Request(http.MethodPost, "/login", other.Credentials()))
+	}
+	return s.Together(t, requests)
+}
+
+// dearHashes makes checking a password take as long as others need to come in
+// between: a few milliseconds.
+func dearHashes(c *lessons.Settings) { c.HashCost = mockdb.Cost{Memory: 4 << 10, Time: 1, Threads: 1} }
 
 // credentials are the body of a login that a step gets wrong on purpose.
 type credentials map[string]any
@@ -66,12 +81,18 @@ func login() []grade.Step {
 			Title: "Every user of the database can log in, and is told who they are",
 			Why:   "A name that is written into the code is the only one that works.",
 			Ref:   "RFC 8259 §4 (JSON objects)",
+			Set:   dearHashes,
 			Check: func(t require.TestingT, s *subject.Session) {
 				u := s.NewUser(t)
 				a := s.Post(t, "/login", u.Credentials()).Is(t, http.StatusOK, "somebody who is not cosmo cannot log in")
 				a.Has(t, "username", u.Username, "the answer to a login names somebody else")
 				if u.ID != 0 {
 					a.Has(t, "id", u.ID, "the answer to a login has somebody else's id")
+				}
+				users := []subject.User{s.Cosmo(), u}
+				for i, a := range loginsAtOnce(t, s, users[0], users[1]) {
+					a.Is(t, http.StatusOK, users[i%2].Username+" cannot log in while others do").
+						Has(t, "username", users[i%2].Username, "the answer to a login names somebody else who logged in at the same time")
 				}
 			},
 		},
@@ -98,8 +119,11 @@ func login() []grade.Step {
 				canLogIn(t, s, s.Cosmo())
 				badField(t, s, credentials{"username": "cosmo"}, "password", "a login without a password is not refused as such")
 				badField(t, s, credentials{"password": "space-corgi"}, "username", "a login without a username is not refused as such")
+				badField(t, s, credentials{"username": "laika"}, "password", "a login without a password tells by its answer that nobody has the name")
 				a := s.Post(t, "/login", credentials{}.option())
 				a.Is(t, http.StatusBadRequest, "an empty object is not a bad request").HasSome(t, "error", "a bad request is not answered in the shape of a login error")
+				s.Post(t, "/login?username=cosmo&password=space-corgi", credentials{}.option()).
+					Is(t, http.StatusBadRequest, "a name and a password in the URL log in")
 			},
 		},
 		{
@@ -110,6 +134,7 @@ func login() []grade.Step {
 			Check: func(t require.TestingT, s *subject.Session) {
 				canLogIn(t, s, s.Cosmo())
 				badField(t, s, credentials{"username": "cosmo", "password": ""}, "password", "an empty password is not refused as such")
+				badField(t, s, credentials{"username": "laika", "password": ""}, "password", "an empty password tells by its answer that nobody has the name")
 				badField(t, s, credentials{"username": "", "password": "space-corgi"}, "username", "an empty username is not refused as such")
 			},
 		},
@@ -122,8 +147,8 @@ func login() []grade.Step {
 				canLogIn(t, s, s.Cosmo())
 				for _, wrong := range []any{42, true, []string{"space-corgi"}, map[string]string{"$ne": ""}, nil} {
 					badField(t, s, credentials{"username": "cosmo", "password": wrong}, "password", "a password that is no string is not refused as such")
+					badField(t, s, credentials{"username": wrong, "password": "space-corgi"}, "username", "a username that is no string is not refused as such")
 				}
-				badField(t, s, credentials{"username": 1, "password": "space-corgi"}, "username", "a username that is no string is not refused as such")
 			},
 		},
 		{
@@ -207,7 +232,7 @@ func login() []grade.Step {
 			Title: "An unknown user is refused after as much work as a known one",
 			Why:   "Checking a hash takes milliseconds, not checking one takes none: the clock tells what the message hides (CVE-2016-6210, OpenSSH).",
 			Ref:   "OWASP Authentication Cheat Sheet (Authentication and Error Messages), OWASP ASVS 5.0 §6.3.8 (valid users cannot be deduced)",
-			Set:   func(c *lessons.Settings) { c.HashCost = mockdb.Cost{Memory: 4 << 10, Time: 1, Threads: 1} },
+			Set:   dearHashes,
 			Check: func(t require.TestingT, s *subject.Session) {
 				u := s.Cosmo()
 				if s.Controlled() {
@@ -296,24 +321,37 @@ func login() []grade.Step {
 		},
 		{
 			ID: "no-answer-holds-a-password", Task: 3, Needs: []string{canLogin},
-			Title: "No answer of /login holds a password or a hash",
+			Title: "Neither an answer of /login nor the log holds a password or a hash",
 			Why:   "What is in an answer is in the client's log, the proxy's, and the crash report. A hash can be guessed at home, a billion times a second.",
 			Ref:   "OWASP ASVS 5.0 §15.3.1 (only the fields that are needed)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				u := s.NewUser(t)
 				secrets := append(s.Hashes(), u.Password, "argon2id")
-				s.Post(t, "/login", u.Credentials()).Is(t, http.StatusOK, u.Username+" cannot log in with the right password", http.StatusNoContent).
-					Hides(t, "the answer to a login holds the password or its hash", secrets...)
-				s.Post(t, "/login", subject.User{Username: u.Username, Password: "typo-" + u.Password}.Credentials()).
-					Hides(t, "a refused login is answered with the password that was tried, or a hash", secrets...)
+				hides := func(a *subject.Answer, claim string) {
+					a.Hides(t, claim, secrets...)
+					if !s.Controlled() {
+						return // nobody sees its log
+					}
+					for line := range strings.Lines(s.Logged(t)) {
+						for _, secret := range secrets {
+							if strings.Contains(line, secret) {
+								probe.Fail(t, &probe.Failure{Claim: "the password that was sent, or a hash, is in the log", Sent: a.Exchange, Want: "a log without it", Got: strings.TrimSpace(line)})
+							}
+						}
+					}
+				}
+				hides(s.Post(t, "/login", u.Credentials()).Is(t, http.StatusOK, u.Username+" cannot log in with the right password", http.StatusNoContent),
+					"the answer to a login holds the password or its hash")
+				hides(s.Post(t, "/login", subject.User{Username: u.Username, Password: "typo-" + u.Password}.Credentials()),
+					"a refused login is answered with the password that was tried, or a hash")
 				for _, c := range []credentials{
 					{"username": u.Username, "password": []string{u.Password}},
 					{"username": 7, "password": u.Password},
 					{"username": "", "password": u.Password},
 				} {
-					s.Post(t, "/login", c.option()).Hides(t, "a bad request is answered with the password that was in it", secrets...)
+					hides(s.Post(t, "/login", c.option()), "a bad request is answered with the password that was in it")
 				}
-				s.Post(t, "/login", subject.Body(`{"password":"`+u.Password+`"`)).Hides(t, "a bad request is answered with the password that was in it", secrets...)
+				hides(s.Post(t, "/login", subject.Body(`{"password":"`+u.Password+`"`)), "a bad request is answered with the password that was in it")
 			},
 		},
 	}

@@ -14,6 +14,7 @@ import (
 
 	"jwtworkshop/checker/forge"
 	"jwtworkshop/checker/grade"
+	"jwtworkshop/checker/probe"
 	"jwtworkshop/checker/subject"
 )
 
@@ -93,11 +94,20 @@ func accessToken() []grade.Step {
 			Title: "sub is the username, as a string",
 			Why:   "A number as sub is refused by libraries that go by the standard; a constant one makes everybody the same person.",
 			Ref:   "RFC 7519 §4.1.2 (sub is a string)",
+			Set:   dearHashes,
 			Check: func(t require.TestingT, s *subject.Session) {
-				for _, u := range []subject.User{s.Cosmo(), s.NewUser(t)} {
+				users := []subject.User{s.Cosmo(), s.NewUser(t)}
+				for _, u := range users {
 					token := s.Decode(t, s.Login(t, u).Access)
 					if token.Claims["sub"] != u.Username {
 						s.Fail(t, "sub does not name the user who logged in", fmt.Sprintf(`"sub":%q`, u.Username), `"sub":`+show(token.Claims["sub"]))
+					}
+				}
+				for i, a := range loginsAtOnce(t, s, users[0], users[1]) {
+					a.Is(t, http.StatusOK, users[i%2].Username+" cannot log in while others do")
+					if sub := subjectOf(a.Text("access_token")); sub != users[i%2].Username {
+						probe.Fail(t, &probe.Failure{Claim: "sub names somebody else who logged in at the same time", Sent: a.Exchange,
+							Want: fmt.Sprintf(`"sub":%q`, users[i%2].Username), Got: `"sub":` + show(sub)})
 					}
 				}
 			},

@@ -72,11 +72,19 @@ func refresh() []grade.Step {
 				got := s.LoginBoth(t, s.Cosmo())
 				opens(t, s, got.Access)
 				stayShut(t, s, got.Refresh, "a refresh token opened %s")
+				var next probe.Token // of a server that gives one with each refresh
+				if a := s.Post(t, "/refresh", subject.Bearer(s.LoginBoth(t, s.Cosmo()).Refresh)); a.Status == http.StatusOK && a.Text("refresh_token") != "" {
+					next = forged(a.Text("refresh_token"), "the refresh token that /refresh gave cosmo")
+					stayShut(t, s, next, "a refresh token that came from a refresh opened %s")
+				}
 				// Near its end it has no longer to live than an access token, and
 				// is none all the same.
 				s.Advance(t, beforeRefresh(s.Settings))
 				opens(t, s, s.Login(t, s.Cosmo()).Access)
 				stayShut(t, s, got.Refresh, "a refresh token opened %s in its last minutes")
+				if next.Raw != "" {
+					stayShut(t, s, next, "a refresh token that came from a refresh opened %s in its last minutes")
+				}
 			},
 		},
 		{
@@ -135,6 +143,7 @@ func refresh() []grade.Step {
 				if second.Text("jti") == "" || second.Text("jti") == first.Text("jti") {
 					s.Fail(t, "the refreshed token has no jti of its own", `"jti": another one`, `"jti":`+show(second.Claims["jti"]))
 				}
+				wantExpiresIn(t, s, s.Post(t, "/refresh", subject.Bearer(s.LoginBoth(t, s.Cosmo()).Refresh)))
 				greedy := s.Post(t, "/refresh?ttl=8760h&expires_in=31536000", subject.Bearer(s.LoginBoth(t, s.Cosmo()).Refresh), subject.JSON(map[string]any{"ttl": "8760h", "expires_in": 31536000})).
 					Is(t, http.StatusOK, "a refresh with unknown fields is neither done nor a bad request", http.StatusBadRequest)
 				if greedy.Status == http.StatusOK {
@@ -187,9 +196,12 @@ func refresh() []grade.Step {
 			Check: func(t require.TestingT, s *subject.Session) {
 				u := s.NewUser(t)
 				got := s.LoginBoth(t, u)
-				keepsSecrets(t, s, u, s.Decode(t, s.Refresh(t, got).Access))
-				if token, err := forge.Decode(got.Refresh.Raw); err == nil { // else it is opaque
-					keepsSecrets(t, s, u, token)
+				next := s.Refresh(t, got)
+				keepsSecrets(t, s, u, s.Decode(t, next.Access))
+				for _, refresh := range []probe.Token{got.Refresh, next.Refresh} {
+					if token, err := forge.Decode(refresh.Raw); err == nil { // else it is opaque
+						keepsSecrets(t, s, u, token)
+					}
 				}
 			},
 		},
@@ -209,6 +221,7 @@ func refresh() []grade.Step {
 			Title: "The new token is for the user of the refresh token, whoever else is named",
 			Why:   "If the name is taken from the expired access token beside it, Jerry refreshes himself into Tom, whose old token he found in a log (WebGoat, JWT refresh).",
 			Ref:   "RFC 6749 §1.5 (refresh token: it represents the authorization granted)",
+			Set:   func(c *lessons.Settings) { c.Slow = true },
 			Check: func(t require.TestingT, s *subject.Session) {
 				tom, jerry := s.Cosmo(), s.NewUser(t)
 				jerrys := s.LoginBoth(t, jerry)
@@ -224,6 +237,15 @@ func refresh() []grade.Step {
 						own(t, s.Get(t, "/profile", subject.Bearer(forged(a.Text("access_token"), "what /refresh gave "+tom.Username+", who named "+jerry.Username+" beside his refresh token"))), tom)
 					}
 				}
+				users := []subject.User{tom, jerry}
+				var requests []probe.Request
+				for i := range 8 {
+					requests = append(requests, subject.Request(http.MethodPost, "/refresh", subject.Bearer(s.LoginBoth(t, users[i%2]).Refresh)))
+				}
+				for i, a := range s.Together(t, requests) {
+					a.Is(t, http.StatusOK, "a good refresh token is refused while others refresh")
+					own(t, s.Get(t, "/profile", subject.Bearer(forged(a.Text("access_token"), "what /refresh gave "+users[i%2].Username+", while others refreshed"))), users[i%2])
+				}
 			},
 		},
 		{
@@ -236,6 +258,12 @@ func refresh() []grade.Step {
 				s.Post(t, "/refresh").RefusedSaying(t, missingHeader, "/refresh gives a token to whoever brings none").
 					Challenges(t, "", "a 401 carries no Bearer challenge")
 				noRefresh(t, s, "/refresh takes a name for a token", subject.JSON(map[string]string{"username": "cosmo"}))
+				got := s.LoginBoth(t, s.Cosmo())
+				for _, bad := range []probe.Token{forged(forge.Tamper(got.Refresh.Raw), "with one character changed"), got.Access} {
+					if a := s.Post(t, "/refresh", subject.Bearer(bad)); a.Status == http.StatusUnauthorized {
+						a.Challenges(t, "", "a 401 to a bad refresh token carries no Bearer challenge")
+					}
+				}
 			},
 		},
 		{
@@ -249,7 +277,9 @@ func refresh() []grade.Step {
 				for _, bad := range []probe.Token{forged(forge.Tamper(got.Refresh.Raw), "with one character changed"), got.Access} {
 					s.Post(t, "/refresh", subject.Bearer(bad)).Alone(t)
 				}
-				s.Refresh(t, got)
+				// In a session of its own: to a server that knows sessions by one half of the
+				// token and compares the other, what was changed is a token of old.
+				refreshing(t, s, s.Cosmo())
 			},
 		},
 		{
@@ -322,6 +352,7 @@ func refresh() []grade.Step {
 					noRefresh(t, s, claim, subject.Bearer(forged(honest.Sign("none", nil), "with alg none")))
 					noRefresh(t, s, claim, subject.Bearer(forged(honest.Sign(honest.Alg(), nil), "signed with the empty key")))
 					noRefresh(t, s, claim, subject.Bearer(forged(honest.Sign(honest.Alg(), []byte("secret")), "signed with another key")))
+					s.Refresh(t, got) // what anybody can write ends nothing
 				}
 			},
 		},
@@ -335,6 +366,11 @@ func refresh() []grade.Step {
 				got := refreshing(t, s, s.Cosmo())
 				s.Advance(t, pastRefresh(s.Settings))
 				noRefresh(t, s, "/refresh takes an expired refresh token", subject.Bearer(got.Refresh))
+				if honest, err := forge.Decode(got.Refresh.Raw); err == nil && len(s.Settings.Secret) > 0 && honest.Verifies(s.Settings.Secret) {
+					// Now, for a server may know the end of each token by itself.
+					endless := forged(honest.Without("exp").Sign(honest.Alg(), s.Settings.Secret), "signed, and without exp")
+					noRefresh(t, s, "/refresh takes a refresh token that never expires", subject.Bearer(endless))
+				}
 				refreshing(t, s, s.Cosmo())
 			},
 		},

@@ -37,6 +37,30 @@ func gone(t require.TestingT, s *subject.Session, tokens subject.Tokens, after s
 	noRefresh(t, s, "/refresh takes a refresh token "+after, subject.Bearer(tokens.Refresh))
 }
 
+// busyLogout logs sessions out while they refresh, each a little later in its refresh
+// than the one before. Whichever of the two comes first, afterwards nothing is good.
+func busyLogout(t require.TestingT, s *subject.Session) {
+	for sweep, late := 0, 0; sweep < 3 && late < 40; late++ {
+		tokens := s.LoginBoth(t, s.Cosmo())
+		refresh := s.Begin(subject.Request(http.MethodPost, "/refresh", subject.Bearer(tokens.Refresh)))
+		for range 2 * late {
+			if refresh.Within(0) {
+				break
+			}
+			s.Get(t, "/there-is-no-such-page") // takes a moment
+		}
+		over := refresh.Within(0)
+		logsOut(t, s, "/logout", tokens.Access, "a logout with a good access token is refused while the session refreshes")
+		if a := refresh.Answer(t); a.Status == http.StatusOK {
+			given := forged(a.Text("refresh_token"), "the refresh token of a refresh during which the session was logged out")
+			noRefresh(t, s, "/refresh takes a refresh token of a session that was logged out while it refreshed", subject.Bearer(given))
+		}
+		if over { // later it would come afterwards
+			sweep, late = sweep+1, -1
+		}
+	}
+}
+
 // alive wants a session to go on and returns its tokens.
 func alive(t require.TestingT, s *subject.Session, tokens subject.Tokens) subject.Tokens {
 	opens(t, s, tokens.Access)
@@ -96,7 +120,8 @@ func rotation() []grade.Step {
 				first, patient := s.LoginBoth(t, s.Cosmo()), s.LoginBoth(t, s.Cosmo())
 				rotated(t, s, first)
 				rotated(t, s, patient)
-				noRefresh(t, s, "a refresh token works twice", subject.Bearer(first.Refresh)).Alone(t)
+				noRefresh(t, s, "a refresh token works twice", subject.Bearer(first.Refresh)).
+					Challenges(t, "", "a 401 to a used refresh token carries no Bearer challenge").Alone(t)
 				s.Advance(t, betweenLives(s.Settings))
 				noRefresh(t, s, "a refresh token works again some time after it was used", subject.Bearer(patient.Refresh))
 				// Who counts rotations compares numbers: as words, "9" comes after "10".
@@ -153,9 +178,11 @@ func rotation() []grade.Step {
 		},
 		{
 			ID: "replay-of-any-generation-ends-the-session", Task: 2, Needs: []string{"replay-ends-the-session"},
-			Title: "That goes for every earlier token of the session, however old",
+			Title: "That goes for every earlier token of the session, however old, and however late",
 			Why:   "A server that remembers only the last one lets a thief wait for two rotations.",
 			Ref:   "RFC 9700 §4.14.2 (recommendations: the relationship is retained)",
+			Set:   apart,
+			Takes: betweenLives,
 			Check: func(t require.TestingT, s *subject.Session) {
 				for generation := range 3 {
 					line := []subject.Tokens{s.LoginBoth(t, s.Cosmo())}
@@ -165,6 +192,12 @@ func rotation() []grade.Step {
 					noRefresh(t, s, "an old refresh token works again", subject.Bearer(line[generation].Refresh)).Alone(t)
 					noRefresh(t, s, fmt.Sprintf("a session goes on although the refresh token of %d rotations ago was used again", 4-generation), subject.Bearer(line[4].Refresh))
 				}
+				stolen := s.LoginBoth(t, s.Cosmo()) // after those that are gone, or whoever ends them all would be found here
+				kept := rotated(t, s, stolen)
+				s.Advance(t, betweenLives(s.Settings)) // a thief may wait, as long as the token lives
+				kept = rotated(t, s, kept)
+				noRefresh(t, s, "an old refresh token works again some time later", subject.Bearer(stolen.Refresh))
+				noRefresh(t, s, "a session goes on although a refresh token was used again some time after its rotation", subject.Bearer(kept.Refresh))
 			},
 		},
 		{
@@ -223,6 +256,13 @@ func rotation() []grade.Step {
 				for _, tokens := range []subject.Tokens{first, second, third} {
 					gone(t, s, tokens, "of a session that was logged out")
 				}
+				for _, door := range doors {
+					claim := "written otherwise, an access token of a session that was logged out opens " + door
+					s.Get(t, door, subject.Authorization("bearer "+second.Access.Raw, second.Access)).Refused(t, claim)
+					if raw, other := forge.Respell(second.Access.Raw); other {
+						s.Get(t, door, subject.Bearer(forged(raw, "the same, whose last character has other bits where none count"))).Refused(t, claim)
+					}
+				}
 			},
 		},
 		{
@@ -245,8 +285,10 @@ func rotation() []grade.Step {
 			Title: "A session that was logged out stays so for as long as its tokens live",
 			Why:   "A list of dead tokens that forgets them too early brings them back to life: flask-jwt-extended's documentation keeps one for the access token's time, which is too short for a refresh token.",
 			Ref:   "OWASP ASVS 5.0 §7.4.1 (logout disallows further use of the session)",
+			Set:   func(c *lessons.Settings) { c.Slow = true },
 			Takes: beforeRefresh,
 			Check: func(t require.TestingT, s *subject.Session) {
+				busyLogout(t, s)
 				tokens := s.LoginBoth(t, s.Cosmo())
 				stays := s.LoginBoth(t, s.Cosmo())
 				logsOut(t, s, "/logout", tokens.Access, "a logout with a good access token is refused")
@@ -329,15 +371,17 @@ func rotation() []grade.Step {
 					s.Advance(t, betweenLives(s.Settings))
 					foreign.What = "for another audience, and expired"
 					s.Post(t, "/logout", subject.Bearer(foreign)).Refused(t, "POST /logout takes an expired token for another audience")
-					tokens = rotated(t, s, tokens)
 				} else {
 					s.Advance(t, betweenLives(s.Settings))
-					tokens = s.LoginBoth(t, s.Cosmo())
 				}
+				s.Post(t, "/logout", subject.Bearer(forged(forge.TamperSignature(tokens.Access.Raw), "expired, and with a changed signature"))).
+					Refused(t, "POST /logout takes a forged token that has expired")
+				tokens = rotated(t, s, tokens)
 				for _, path := range []string{"/logout", "/logout-all"} {
 					s.Post(t, path).RefusedSaying(t, missingHeader, "POST "+path+" without a token is not refused")
 					s.Post(t, path, subject.Bearer(forged(forge.TamperSignature(tokens.Access.Raw), "with a changed signature"))).
-						Refused(t, "POST "+path+" takes a forged token")
+						Refused(t, "POST "+path+" takes a forged token").
+						Challenges(t, "", "a 401 of "+path+" carries no Bearer challenge")
 				}
 				tokens = alive(t, s, tokens)
 				logsOut(t, s, "/logout", tokens.Access, "a logout with a good access token is refused")
@@ -351,9 +395,16 @@ func rotation() []grade.Step {
 			Check: func(t require.TestingT, s *subject.Session) {
 				u := s.Cosmo()
 				phone, laptop, other := s.LoginBoth(t, u), alive(t, s, s.LoginBoth(t, u)), s.LoginBoth(t, s.NewUser(t))
+				namesake := other
+				if s.Controlled() {
+					namesake = s.LoginBoth(t, s.AddUser(t, u.Username+"-2", "another-"+u.Password))
+				}
 				logsOut(t, s, "/logout-all", laptop.Access, "a logout-all with a good access token is refused")
 				gone(t, s, phone, "after /logout-all")
 				gone(t, s, laptop, "after /logout-all")
+				if s.Controlled() {
+					alive(t, s, namesake)
+				}
 				alive(t, s, other)
 				back := alive(t, s, s.LoginBoth(t, u)) // in the same second, too
 				s.Post(t, "/logout-all", subject.Bearer(laptop.Access)).Refused(t, "a token of a session that has ended can still log out all others")
