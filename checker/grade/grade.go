@@ -34,6 +34,7 @@ type Step struct {
 	Points int      // what it counts in a gradebook; 0 means 1
 	Given  bool     // the starter passes it already
 	Lesson string   // whose README teaches it; set by the suite
+	Timed  bool     // the real clock decides it, so a failure on a busy machine is to be seen twice
 
 	// Takes is how much time the step lets pass on the server's clock, at these
 	// lifetimes; nil is none. A test holds it against what Check really does.

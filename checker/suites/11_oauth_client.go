@@ -1130,7 +1130,7 @@ func requireLogin() []grade.Step {
 			},
 		},
 		{
-			ID: "tabs-at-once-refresh-once", Task: 3, Needs: refreshes,
+			ID: "tabs-at-once-refresh-once", Task: 3, Timed: true, Needs: refreshes,
 			Title: "Eight tabs that find the token expired at once refresh it once, and all get through",
 			Why:   "Where refresh tokens work once, the second tab's looks stolen. The provider ends the session, for all eight.",
 			Ref:   "RFC 9700 §4.14.2 (replay revokes the refresh token)",
@@ -1160,7 +1160,7 @@ func requireLogin() []grade.Step {
 			},
 		},
 		{
-			ID: "slow-provider-holds-up-nobody-else", Task: 3, Needs: refreshes,
+			ID: "slow-provider-holds-up-nobody-else", Task: 3, Timed: true, Needs: refreshes,
 			Title: "While one person's refresh waits for the provider, others go on",
 			Why:   "One lock around all refreshes is one slow answer that stops the whole server.",
 			Ref:   "OWASP ASVS 5.0 §16.5.2 (an external service that fails is contained)",
@@ -1410,7 +1410,7 @@ func signOut() []grade.Step {
 			},
 		},
 		{
-			ID: "sign-out-revokes-the-refresh-token", Task: 5, Needs: []string{"sign-out-ends-the-session", "new-refresh-token-is-kept"},
+			ID: "sign-out-revokes-the-refresh-token", Task: 5, Timed: true, Needs: []string{"sign-out-ends-the-session", "new-refresh-token-is-kept"},
 			Title: "The provider is told to forget the refresh token: the one that there is now",
 			Why:   "The session is gone, the refresh token is not. In a backup or a heap dump it is good for months.",
 			Ref:   "RFC 7009 §2.1 (revocation request), OWASP ASVS 5.0 §10.4.9 (revocation)",
@@ -1455,7 +1455,7 @@ func signOut() []grade.Step {
 			},
 		},
 		{
-			ID: "sign-out-does-not-wait-for-the-provider", Task: 5, Needs: out,
+			ID: "sign-out-does-not-wait-for-the-provider", Task: 5, Timed: true, Needs: out,
 			Title: "While the provider is slow or down, a logout is done all the same: the session ends first",
 			Why:   "At the shared computer in the library somebody presses the button, sees a wheel turn, and leaves.",
 			Ref:   "OWASP ASVS 5.0 §7.4.1 (logout), RFC 7009 §2.2.1 (503 of the revocation endpoint)",

@@ -23,6 +23,7 @@ import (
 	"jwtworkshop/checker/grade"
 	"jwtworkshop/checker/proof"
 	"jwtworkshop/checker/subject"
+	"jwtworkshop/checker/suites"
 	"jwtworkshop/lessons"
 )
 
@@ -135,8 +136,33 @@ func TestMarking(t *testing.T) {
 		require.NoError(t, os.Chmod(folder, 0o755))
 		programs, err := m.Kit.Build(context.Background(), filepath.Join(folder, "a"), []intake.Work{w}, true)
 		require.NoError(t, err)
-		v := m.run(context.Background(), folder, w, programs[0], time.Minute, time.Nanosecond)
+		v := m.run(context.Background(), folder, w, programs[0], "", time.Minute, time.Nanosecond)
 		assert.Equal(t, "not run: the steps before it have used up the lesson's time, 0s", v.Results[0].Reason)
+	})
+	t.Run("what the clock decides is seen twice", func(t *testing.T) {
+		const timed, other = "unknown-user-takes-as-long", "whole-password-counts"
+		w := solution(t, "01", nil)
+		folder, err := os.MkdirTemp(m.Folder, "b")
+		require.NoError(t, err)
+		require.NoError(t, os.Chmod(folder, 0o755))
+		programs, err := m.Kit.Build(context.Background(), filepath.Join(folder, "a"), []intake.Work{w}, true)
+		require.NoError(t, err)
+		v := grade.Verdict{Lesson: w.Lesson}
+		for _, s := range suites.For(w.Lesson).Steps {
+			r := grade.Result{Step: s, Status: grade.Passed}
+			if s.ID == timed || s.ID == other {
+				r.Status = grade.Failed
+			}
+			v.Results = append(v.Results, r)
+		}
+		status := func(v grade.Verdict, id string) grade.Status {
+			return v.Results[slices.IndexFunc(v.Results, func(r grade.Result) bool { return r.Step.ID == id })].Status
+		}
+		none := m.again(context.Background(), folder, w, programs[0], grade.Verdict{Lesson: w.Lesson, Results: slices.Clone(v.Results)}, &left{})
+		assert.Equal(t, grade.Failed, status(none, timed), "there is no time for it")
+		got := m.again(context.Background(), folder, w, programs[0], v, &left{alone: time.Minute})
+		assert.Equal(t, grade.Passed, status(got, timed))
+		assert.Equal(t, grade.Failed, status(got, other), "the clock has nothing to do with it")
 	})
 	t.Run("a server reaches its companion and nobody else", func(t *testing.T) {
 		answering := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "the companion") }))
