@@ -272,3 +272,22 @@ func TestSummaryKeepsTextsInTheirBlocks(t *testing.T) {
 	assert.Contains(t, out.String(), "`````text\na\n````\n# not a heading")
 	assert.Contains(t, out.String(), "| 01-login | 0 of 17 | 0 of 17 |")
 }
+
+// A checkout holds the starters of lessons that nobody has come to yet.
+func TestSummaryShowsTheCardThatIsNext(t *testing.T) {
+	chosen := []lessons.Lesson{lesson(t, "01"), lesson(t, "02"), lesson(t, "03"), lesson(t, "04")}
+	b := New(Policy{}, "", "bwrap", chosen)
+	marks := map[string]marking.Mark{}
+	for i, passed := range []int{int(own(chosen[0])), 0, 1, 0} {
+		marks[chosen[i].ID] = marked(chosen[i], passed)
+	}
+	var out bytes.Buffer
+	s, err := Summary(&out)
+	require.NoError(t, err)
+	require.NoError(t, s.Add(b, b.Add(Row{Student: "ada"}, marks), marks))
+	assert.NotContains(t, out.String(), "### 01-login")
+	assert.Contains(t, out.String(), "### 02-access-token", "the first that does not pass")
+	assert.Contains(t, out.String(), "### 03-protect", "it is begun")
+	assert.NotContains(t, out.String(), "### 04-expiry")
+	assert.Contains(t, out.String(), "| 04-expiry | 0 of")
+}
