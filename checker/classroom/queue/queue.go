@@ -164,7 +164,8 @@ func dial(ctx context.Context, to string, options []nats.Option) (conn *nats.Con
 // yet.
 func unreachable(err error) bool {
 	var dialing *net.OpError
-	return errors.Is(err, nats.ErrNoServers) || errors.Is(err, nats.ErrTimeout) || errors.Is(err, io.EOF) ||
+	var slow net.Error
+	return errors.As(err, &slow) && slow.Timeout() || errors.Is(err, nats.ErrNoServers) || errors.Is(err, nats.ErrTimeout) || errors.Is(err, io.EOF) ||
 		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.As(err, &dialing) && dialing.Op == "dial"
 }
 
