@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"sync"
 
+	"golang.org/x/sync/errgroup"
+
 	"jwtworkshop/checker/classroom/queue"
 )
 
@@ -18,8 +20,8 @@ const embedded = "embedded"
 type dialled struct {
 	Credentials string `name:"nats-credentials" placeholder:"FILE" help:"Credentials for the NATS server, as nsc makes them."`
 	CA          string `name:"nats-ca" placeholder:"FILE" help:"Who signed the NATS server's certificate, PEM."`
-	Certificate string `name:"nats-cert" placeholder:"FILE" help:"Our certificate for the NATS server, PEM."`
-	Key         string `name:"nats-key" placeholder:"FILE" help:"Its key."`
+	Certificate string `name:"nats-cert" and:"nats-pair" placeholder:"FILE" help:"Our certificate for the NATS server, PEM."`
+	Key         string `name:"nats-key" and:"nats-pair" placeholder:"FILE" help:"Its key."`
 }
 
 func (f dialled) dial(url, name string) queue.Dial {
@@ -71,8 +73,7 @@ func (s *sitting) connect() error {
 		wait := work(ctx, q, s.place.about, here, s.Jobs, func(string) {})
 		s.closers = append(s.closers, func() error {
 			cancel()
-			wait()
-			return nil
+			return wait()
 		})
 	}
 	s.Jobs = inFlight
@@ -92,14 +93,17 @@ func (s *sitting) run() (string, error) {
 	return run, s.ledger.Remember(s.desk.ctx, runFact, run)
 }
 
-// work starts so many workers and returns what waits for them to end.
-func work(ctx context.Context, q *queue.Queue, about string, marker queue.Marker, n int, tell func(string)) (wait func()) {
-	var wg sync.WaitGroup
+// work starts so many workers and returns what waits for them to end: because ctx does,
+// or with an error of the queue's.
+func work(ctx context.Context, q *queue.Queue, about string, marker queue.Marker, n int, tell func(string)) (wait func() error) {
+	var wg errgroup.Group
 	for range max(1, n) {
-		wg.Go(func() {
-			if err := q.Work(ctx, about, marker, tell); err != nil && ctx.Err() == nil {
-				tell("a worker ends: " + err.Error())
+		wg.Go(func() error {
+			err := q.Work(ctx, about, marker, tell)
+			if ctx.Err() != nil {
+				return nil
 			}
+			return err
 		})
 	}
 	return wg.Wait
@@ -120,24 +124,23 @@ func (c *workerCommand) Run(d *desk) error {
 		return err
 	}
 	defer here.Close()
-	engine := &trusted{place: here, desk: d, when: c.Selftest}
-	if _, err := engine.Mark(d.ctx, nil); err != nil { // before the first job is taken
-		return err
-	}
 	q, err := queue.Open(d.ctx, c.dial(c.NATS, "worker"))
 	if err != nil {
 		return err
 	}
 	defer q.Close()
+	engine := &trusted{place: here, desk: d, when: c.Selftest}
+	if _, err := engine.Mark(d.ctx, nil); err != nil { // before the first job is taken
+		return err
+	}
 	if c.Jobs == 0 {
 		c.Jobs = runtime.NumCPU()
 	}
 	d.say("takes jobs for %s", here.about)
 	var mu sync.Mutex
-	work(d.ctx, q, here.about, engine, c.Jobs, func(text string) {
+	return work(d.ctx, q, here.about, engine, c.Jobs, func(text string) {
 		mu.Lock()
 		defer mu.Unlock()
 		fmt.Fprintln(d.out, text)
 	})()
-	return nil
 }

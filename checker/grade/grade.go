@@ -34,6 +34,7 @@ type Step struct {
 	Points int      // what it counts in a gradebook; 0 means 1
 	Given  bool     // the starter passes it already
 	Lesson string   // whose README teaches it; set by the suite
+	Timed  bool     // the real clock decides it, so a failure on a busy machine is to be seen twice
 
 	// Takes is how much time the step lets pass on the server's clock, at these
 	// lifetimes; nil is none. A test holds it against what Check really does.
@@ -226,7 +227,7 @@ func (r *Runner) Run(ctx context.Context, step Step) Result {
 	case blocked:
 		result.Status, result.Reason = Skipped, "needs "+need
 	case ctx.Err() != nil:
-		result.Status, result.Reason = Error, "interrupted"
+		result.Status, result.Reason = Error, interrupted(ctx)
 	case stuck:
 		result.Status, result.Reason = Skipped, "not run: your server has hung or died before"
 	default:
@@ -352,7 +353,7 @@ func (r *Runner) try(ctx context.Context, step Step) Result {
 	result := Result{Step: step}
 	session, err := Fresh(ctx, r.suite, step, r.subject, settings)
 	if err != nil {
-		result.settle(err)
+		result.settle(ctx, err)
 		result.Took = time.Since(start)
 		return result
 	}
@@ -367,7 +368,7 @@ func (r *Runner) try(ctx context.Context, step Step) Result {
 	result.Failure, err = Attempt(session, step.Check)
 	switch {
 	case err != nil:
-		result.settle(err)
+		result.settle(ctx, err)
 	case result.Failure != nil:
 		result.Status = Failed
 	default:
@@ -422,7 +423,7 @@ func Fresh(ctx context.Context, suite Suite, step Step, sub subject.Subject, set
 }
 
 // settle sorts out what kept a step from its end.
-func (r *Result) settle(err error) {
+func (r *Result) settle(ctx context.Context, err error) {
 	var unavailable *subject.Unavailable
 	var ungradable *subject.Ungradable
 	switch {
@@ -431,8 +432,16 @@ func (r *Result) settle(err error) {
 	case errors.As(err, &ungradable):
 		r.Status, r.Reason, r.Detail = Error, ungradable.What, ungradable.Detail
 	case errors.Is(err, context.Canceled):
-		r.Status, r.Reason = Error, "interrupted"
+		r.Status, r.Reason = Error, interrupted(ctx)
 	default:
 		r.Status, r.Reason = Error, err.Error()
 	}
+}
+
+// interrupted says why a context has ended: as who ended it says, if they do.
+func interrupted(ctx context.Context) string {
+	if cause := context.Cause(ctx); cause != nil && cause != ctx.Err() {
+		return cause.Error()
+	}
+	return "interrupted"
 }

@@ -228,7 +228,7 @@ func login() []grade.Step {
 			},
 		},
 		{
-			ID: "unknown-user-takes-as-long", Task: 3, Needs: []string{"unknown-user-looks-like-wrong-password"},
+			ID: "unknown-user-takes-as-long", Task: 3, Timed: true, Needs: []string{"unknown-user-looks-like-wrong-password"},
 			Title: "An unknown user is refused after as much work as a known one",
 			Why:   "Checking a hash takes milliseconds, not checking one takes none: the clock tells what the message hides (CVE-2016-6210, OpenSSH).",
 			Ref:   "OWASP Authentication Cheat Sheet (Authentication and Error Messages), OWASP ASVS 5.0 §6.3.8 (valid users cannot be deduced)",

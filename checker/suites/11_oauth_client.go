@@ -1172,7 +1172,7 @@ func requireLogin() []grade.Step {
 			},
 		},
 		{
-			ID: "tabs-at-once-refresh-once", Task: 3, Needs: refreshes,
+			ID: "tabs-at-once-refresh-once", Task: 3, Timed: true, Needs: refreshes,
 			Title: "Eight tabs that find the token expired at once refresh it once, and all get through",
 			Why:   "Where refresh tokens work once, the second tab's looks stolen. The provider ends the session, for all eight.",
 			Ref:   "RFC 9700 §4.14.2 (recommendations: refresh token rotation)",
@@ -1202,7 +1202,7 @@ func requireLogin() []grade.Step {
 			},
 		},
 		{
-			ID: "slow-provider-holds-up-nobody-else", Task: 3, Needs: refreshes,
+			ID: "slow-provider-holds-up-nobody-else", Task: 3, Timed: true, Needs: refreshes,
 			Title: "While one person's refresh waits for the provider, others go on",
 			Why:   "One lock around all refreshes is one slow answer that stops the whole server.",
 			Ref:   "OWASP ASVS 5.0 §16.5.2 (an external service that fails is contained)",
@@ -1473,7 +1473,7 @@ func signOut() []grade.Step {
 			},
 		},
 		{
-			ID: "sign-out-revokes-the-refresh-token", Task: 5, Needs: []string{"sign-out-ends-the-session", "new-refresh-token-is-kept"},
+			ID: "sign-out-revokes-the-refresh-token", Task: 5, Timed: true, Needs: []string{"sign-out-ends-the-session", "new-refresh-token-is-kept"},
 			Title: "The provider is told to forget the refresh token: the one that there is now",
 			Why:   "The session is gone, the refresh token is not. In a backup or a heap dump it is good for months.",
 			Ref:   "RFC 7009 §1 (what revocation is for: the end user logs out) and §2.1 (revocation request)",
@@ -1518,7 +1518,7 @@ func signOut() []grade.Step {
 			},
 		},
 		{
-			ID: "sign-out-does-not-wait-for-the-provider", Task: 5, Needs: out,
+			ID: "sign-out-does-not-wait-for-the-provider", Task: 5, Timed: true, Needs: out,
 			Title: "While the provider is slow or down, a logout is done all the same: the session ends first",
 			Why:   "At the shared computer in the library somebody presses the button, sees a wheel turn, and leaves.",
 			Ref:   "OWASP ASVS 5.0 §7.4.1 (logout), RFC 7009 §2.2.1 (503 of the revocation endpoint)",

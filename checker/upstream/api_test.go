@@ -178,3 +178,25 @@ func TestALoopEnds(t *testing.T) {
 	}
 	assert.Equal(t, 0, d.status("GET", "/profile", "x"))
 }
+
+// A hostile client may send as much as it can: what is kept of it is bounded.
+func TestAnAPIKeepsNoMoreThanItHasRoomFor(t *testing.T) {
+	d := opened(t)
+	body := strings.Repeat("x", 4<<20)
+	kept, cut := 0, false
+	for range 24 {
+		res, err := http.Post(d.api.URL()+"/profile", "text/plain", strings.NewReader(body))
+		if err != nil {
+			cut = true
+			continue
+		}
+		require.False(t, cut, "it does not begin again")
+		res.Body.Close()
+	}
+	for _, c := range d.api.Calls() {
+		kept += len(c.Body)
+	}
+	assert.True(t, cut)
+	assert.LessOrEqual(t, kept, 64<<20)
+	assert.GreaterOrEqual(t, kept, 56<<20, "the control: there is room for as much")
+}

@@ -50,8 +50,9 @@ type Fault struct {
 }
 
 const (
-	maxBody  = 4 << 20 // what is read of a request, in bytes
-	maxCalls = 1000    // further ones are cut: a client that goes round in a circle is to end
+	maxBody  = 4 << 20  // what is read of a request, in bytes
+	maxCalls = 1000     // further ones are cut: a client that goes round in a circle is to end
+	maxRead  = 64 << 20 // what is read of all requests together; the rest is cut
 )
 
 // A recorder listens, writes down what arrives, and puts faults in between.
@@ -64,6 +65,7 @@ type recorder struct {
 
 	mu      sync.Mutex
 	changed *sync.Cond // a call arrived or was answered
+	read    int64      // bytes of bodies
 	calls   []*Call
 	next    map[string][]Fault // by path: what the next ones get
 	always  map[string]Fault   // by path: what all further ones get
@@ -184,14 +186,14 @@ func (r *recorder) fault(path string) Fault {
 
 func (r *recorder) record(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		body, _ := io.ReadAll(io.LimitReader(req.Body, maxBody))
+		body, _ := io.ReadAll(&metered{io.LimitReader(req.Body, maxBody), r})
 		req.Body = io.NopCloser(bytes.NewReader(body))
 		call := &Call{Method: req.Method, Path: req.URL.Path, Query: req.URL.RawQuery, Host: req.Host, Header: req.Header.Clone(), Body: body}
 		r.mu.Lock()
-		r.calls = append(r.calls, call)
-		fault := r.fault(req.URL.Path)
-		if len(r.calls) > maxCalls {
-			fault = Fault{Cut: true}
+		fault := Fault{Cut: true}
+		if len(r.calls) < maxCalls && r.read < maxRead {
+			r.calls = append(r.calls, call)
+			fault = r.fault(req.URL.Path)
 		}
 		r.changed.Broadcast()
 		r.mu.Unlock()
@@ -223,6 +225,22 @@ func (r *recorder) record(next http.Handler) http.Handler {
 		w.WriteHeader(status)
 		w.Write(done.body.Bytes())
 	})
+}
+
+// metered reads what a recorder has room for.
+type metered struct {
+	from io.Reader
+	of   *recorder
+}
+
+func (m *metered) Read(p []byte) (int, error) {
+	n, err := m.from.Read(p)
+	m.of.mu.Lock()
+	defer m.of.mu.Unlock()
+	if m.of.read += int64(n); m.of.read >= maxRead {
+		return 0, io.EOF
+	}
+	return n, err
 }
 
 // note changes what is known of a call and tells those who wait for that.

@@ -184,7 +184,8 @@ func (b *builder) compile(w intake.Work) (quiet bool, err error) {
 		return false, err
 	}
 	args := []string{"-o", b.archive(w.Lesson), "-trimpath", Sources(b.folder) + "=>" + module, "-p", module + "/" + relative,
-		"-lang=" + b.kit.lang, "-complete", "-c=1", "-nolocalimports", "-importcfg", b.kit.config(), "-pack"}
+		"-lang=" + b.kit.lang, "-complete", "-c=1", "-nolocalimports", "-importcfg", b.kit.config(), "-pack",
+		"-N", "-l"} // to make a lesson's own code fast takes longer than it then runs
 	mounts := []sandbox.Mount{}
 	if e := b.kit.embeds[w.Lesson.ID]; len(e.patterns) > 0 {
 		config, err := e.config(filepath.Join(dir, "embedcfg"))
@@ -382,7 +383,7 @@ func isQuiet(file *ast.File) bool {
 
 // pure are functions that leave no trace.
 var pure = []string{"errors.New", "fmt.Errorf", "fmt.Sprintf", "regexp.MustCompile", "strings.NewReplacer", "strings.Repeat", "strings.Split",
-	"time.Duration", "big.NewInt", "sync.NewCond", "sync.OnceFunc", "sha256.Sum256", "rand.Text", "http.NewServeMux", "template.Must",
+	"time.Duration", "big.NewInt", "sync.NewCond", "sync.OnceFunc", "sha256.Sum256", "rand.Text", "http.NewServeMux", "template.Must", "template.New",
 	"slog.New", "base64.NewEncoding", "json.RawMessage", "time.Date", "time.Unix",
 	"make", "new", "len", "cap", "append", "min", "max", "string", "byte", "rune", "int", "int64", "uint64", "float64", "error"}
 
@@ -417,7 +418,7 @@ func quietValue(value ast.Expr) bool {
 			case *ast.FuncLit, *ast.ArrayType, *ast.MapType:
 			case *ast.Ident, *ast.SelectorExpr:
 				name := spell(called)
-				quiet = quiet && (slices.Contains(pure, name) || slices.Contains(ofValidator, name))
+				quiet = quiet && (slices.Contains(pure, name) || slices.Contains(ofValidator, name) || ofTemplate(called))
 			default:
 				quiet = false
 			}
@@ -425,6 +426,17 @@ func quietValue(value ast.Expr) bool {
 		return quiet
 	})
 	return quiet
+}
+
+// ofTemplate tells whether something is a method that is called on what a call of
+// template.New returned.
+func ofTemplate(called ast.Expr) bool {
+	method, ok := called.(*ast.SelectorExpr)
+	if !ok || !slices.Contains([]string{"Parse", "Funcs", "Option", "Delims"}, method.Sel.Name) {
+		return false
+	}
+	before, ok := method.X.(*ast.CallExpr)
+	return ok && (spell(before.Fun) == "template.New" || ofTemplate(before.Fun))
 }
 
 // spell is "a.b.c" for a chain of names, "" for anything else.

@@ -2,7 +2,7 @@ package gradebook
 
 import (
 	"bufio"
-	"cmp"
+	"bytes"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"jwtworkshop/lessons"
 )
@@ -77,7 +78,8 @@ func Text(s string) string {
 
 // tame puts an apostrophe before what a spreadsheet would compute.
 func tame(s string) string {
-	if strings.IndexAny(strings.TrimLeft(s, " "), "=+-@＝＋－＠|%") == 0 {
+	invisible := func(r rune) bool { return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) }
+	if strings.IndexAny(strings.TrimLeftFunc(s, invisible), "=+-@＝＋－＠|%") == 0 {
 		return "'" + s
 	}
 	return s
@@ -88,27 +90,31 @@ var ErrCanvas = errors.New("this is no Canvas gradebook")
 
 // Canvas copies a gradebook that was exported from Canvas and fills our columns in:
 // those whose title holds a lesson's name, such as "05-refresh (4711)", and one that
-// holds "JWT Workshop" for the sum. All others stay as they are. It returns the names
-// of students of ours whom the export does not know.
+// holds "JWT Workshop" for the sum. Everything else stays as it is, byte for byte. It
+// returns the names of students of ours whom the export does not know. Errors wrap
+// [ErrCanvas].
 func (b *Book) Canvas(export io.Reader, w io.Writer) (unknown []string, err error) {
-	r := csv.NewReader(export)
-	r.FieldsPerRecord = -1
-	rows, err := r.ReadAll()
+	text, err := io.ReadAll(export)
+	if err != nil {
+		return nil, err
+	}
+	records, err := split(text)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCanvas, err)
 	}
-	if len(rows) == 0 {
+	if len(records) == 0 {
 		return nil, fmt.Errorf("%w: it is empty", ErrCanvas)
 	}
-	head := slices.Clone(rows[0])
-	head[0] = strings.TrimPrefix(head[0], "\ufeff")
-	column := func(name string) int { return slices.Index(head, name) }
-	student, id, login := column("Student"), column("ID"), column("SIS Login ID")
+	head := records[0].values
+	student, id, login := slices.Index(head, "Student"), slices.Index(head, "ID"), slices.Index(head, "SIS Login ID")
 	if student < 0 || id < 0 {
 		return nil, fmt.Errorf("%w: its first line has no columns Student and ID", ErrCanvas)
 	}
 	ours := map[int]func(Row) string{}
 	for at, title := range head {
+		if at == student || at == id || at == login {
+			continue
+		}
 		for i, l := range b.Lessons {
 			if strings.Contains(title, l.ID) {
 				ours[at] = func(r Row) string { return r.Cells[i].field() }
@@ -126,36 +132,92 @@ func (b *Book) Canvas(export io.Reader, w io.Writer) (unknown []string, err erro
 	if len(ours) == 0 {
 		return nil, fmt.Errorf("%w of ours: no column's title holds a lesson's name, such as %s", ErrCanvas, lessons.All()[0].ID)
 	}
-	out := csv.NewWriter(w)
+	out := bufio.NewWriter(w)
 	met := map[string]bool{}
-	for n, row := range rows {
-		if n > 0 && len(row) > max(student, id) {
-			value := func(at int) string {
-				if at < 0 || at >= len(row) {
-					return ""
-				}
-				return strings.TrimSpace(row[at])
-			}
-			if found := b.find(value(id), value(login), value(student)); found != nil {
-				met[found.Page] = true
-				for at, field := range ours {
-					if at < len(row) {
-						row[at] = cmp.Or(field(*found), row[at]) // what is not graded leaves what there is
-					}
-				}
-			}
+	done := 0 // bytes of text that are written
+	for _, r := range records[1:] {
+		var found *Row
+		if r.value(id) != "" { // without one it is no student: "Points Possible"
+			found = b.find(r.value(id), r.value(login), r.value(student))
 		}
-		if err := out.Write(row); err != nil {
-			return nil, err
+		if found == nil {
+			continue
+		}
+		met[found.Page] = true
+		for at := range r.values {
+			if ours[at] == nil {
+				continue
+			}
+			if points := ours[at](*found); points != "" { // what is not graded leaves what there is
+				out.Write(text[done:r.from[at]])
+				out.WriteString(points)
+				done = r.to[at]
+			}
 		}
 	}
-	out.Flush()
+	out.Write(text[done:])
 	for _, r := range b.Rows {
 		if !met[r.Page] {
 			unknown = append(unknown, r.Student)
 		}
 	}
-	return unknown, out.Error()
+	return unknown, out.Flush()
+}
+
+// A record is a line of a CSV file: its fields, and where in the file they stand,
+// quotes and all.
+type record struct {
+	values   []string
+	from, to []int
+}
+
+func (r record) value(at int) string {
+	if at < 0 || at >= len(r.values) {
+		return ""
+	}
+	return strings.TrimSpace(r.values[at])
+}
+
+// split reads a CSV file, with the separator that it has: Canvas exports semicolons to
+// who wants them.
+func split(text []byte) ([]record, error) {
+	bare, marked := bytes.CutPrefix(text, []byte("\ufeff"))
+	offset := 0
+	if marked {
+		offset = len(text) - len(bare)
+	}
+	in := csv.NewReader(bytes.NewReader(bare))
+	in.FieldsPerRecord = -1
+	if title, _, ok := bytes.Cut(bare, []byte(";")); ok && strings.Trim(string(title), `"`) == "Student" {
+		in.Comma = ';'
+	}
+	lines := []int{0, offset} // where each begins; they are counted from 1
+	for i, c := range bare {
+		if c == '\n' {
+			lines = append(lines, offset+i+1)
+		}
+	}
+	var all []record
+	for {
+		values, err := in.Read()
+		if errors.Is(err, io.EOF) {
+			return all, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		r := record{values: values}
+		for i := range values {
+			line, column := in.FieldPos(i)
+			r.from = append(r.from, lines[line]+column-1)
+			if i > 0 {
+				r.to = append(r.to, r.from[i]-1) // before the separator
+			}
+		}
+		end := offset + int(in.InputOffset())
+		r.to = append(r.to, r.from[len(values)-1]+len(bytes.TrimRight(text[r.from[len(values)-1]:end], "\r\n")))
+		all = append(all, r)
+	}
 }
 
 // find is the student of ours with that Canvas ID, else with that login, else the

@@ -171,6 +171,10 @@ func TestJUnitIsXMLWhateverIsSaid(t *testing.T) {
 	s, err := JUnit(&out)
 	require.NoError(t, err)
 	for i := range b.Rows {
+		if b.Rows[i].Problem != "" { // nothing of it could be taken
+			require.NoError(t, s.Add(b, &b.Rows[i], nil))
+			continue
+		}
 		require.NoError(t, s.Add(b, &b.Rows[i], marks))
 	}
 	require.NoError(t, s.Close())
@@ -197,21 +201,28 @@ func TestCanvasIsFilledInAndLeftAlone(t *testing.T) {
 	b.Add(Row{Student: "stuck"}, map[string]marking.Mark{l.ID: {Lesson: l.ID, Why: "refused: x"}})
 	b.Add(Row{Student: "nobody"}, nil)
 	b.Close()
-	export := "\ufeffStudent,ID,SIS User ID,SIS Login ID,Section,Essay (7),05-refresh (4711),JWT Workshop (4712)\n" +
-		"    Points Possible,,,,,10,20,20\n" +
-		"\"Lovelace, Ada\",12,,ada,A,=1+1,,\n" +
-		"\"Hopper, Grace\",13,,hopper-grace,A,9,1,\n" +
-		"\"Stuck, S.\",14,,stuck,A,8,5,6\n"
+	b.Add(Row{Student: "Points Possible"}, map[string]marking.Mark{l.ID: marked(l, 1)}) // somebody calls their submission so
+	export := "\ufeffStudent,ID,SIS User ID,SIS Login ID,Section,Essay (7),05-refresh (4711),JWT Workshop (4712)\r\n" +
+		"    Points Possible,,,,,10,20,20\r\n" +
+		"\"Lovelace, Ada\",12,,ada,A,\"=1+1\",,\n" +
+		"\"Hopper, Grace\",13,,hopper-grace,A,9,\"1\",\n" +
+		"\"Stuck, S.\",14,,stuck,\"A\n\"\"B\"\"\",8,5,6"
 	var out bytes.Buffer
 	unknown, err := b.Canvas(strings.NewReader(export), &out)
 	require.NoError(t, err)
-	rows, err := csv.NewReader(&out).ReadAll()
+	assert.Equal(t, "\ufeffStudent,ID,SIS User ID,SIS Login ID,Section,Essay (7),05-refresh (4711),JWT Workshop (4712)\r\n"+
+		"    Points Possible,,,,,10,20,20\r\n"+
+		"\"Lovelace, Ada\",12,,ada,A,\"=1+1\",3,3\n"+ // others' columns stay as they are
+		"\"Hopper, Grace\",13,,hopper-grace,A,9,4,4\n"+
+		"\"Stuck, S.\",14,,stuck,\"A\n\"\"B\"\"\",8,5,6", // what could not be graded changes nothing
+		out.String())
+	assert.Equal(t, []string{"nobody", "Points Possible"}, unknown)
+
+	semicolons := "Student;ID;05-refresh, all of it (4711)\nLovelace, Ada;12;\n"
+	out.Reset()
+	_, err = b.Canvas(strings.NewReader(semicolons), &out)
 	require.NoError(t, err)
-	assert.Equal(t, []string{"    Points Possible", "", "", "", "", "10", "20", "20"}, rows[1])
-	assert.Equal(t, []string{"Lovelace, Ada", "12", "", "ada", "A", "=1+1", "3", "3"}, rows[2], "others' columns stay as they are")
-	assert.Equal(t, []string{"4", "4"}, rows[3][6:])
-	assert.Equal(t, []string{"5", "6"}, rows[4][6:], "what could not be graded changes nothing")
-	assert.Equal(t, []string{"nobody"}, unknown)
+	assert.Equal(t, strings.Replace(semicolons, "12;", "12;3", 1), out.String())
 
 	_, err = b.Canvas(strings.NewReader("a,b\n1,2\n"), io.Discard)
 	assert.ErrorIs(t, err, ErrCanvas)
@@ -260,4 +271,23 @@ func TestSummaryKeepsTextsInTheirBlocks(t *testing.T) {
 	require.NoError(t, s.Add(b, row, marks))
 	assert.Contains(t, out.String(), "`````text\na\n````\n# not a heading")
 	assert.Contains(t, out.String(), "| 01-login | 0 of 17 | 0 of 17 |")
+}
+
+// A checkout holds the starters of lessons that nobody has come to yet.
+func TestSummaryShowsTheCardThatIsNext(t *testing.T) {
+	chosen := []lessons.Lesson{lesson(t, "01"), lesson(t, "02"), lesson(t, "03"), lesson(t, "04")}
+	b := New(Policy{}, "", "bwrap", chosen)
+	marks := map[string]marking.Mark{}
+	for i, passed := range []int{int(own(chosen[0])), 0, 1, 0} {
+		marks[chosen[i].ID] = marked(chosen[i], passed)
+	}
+	var out bytes.Buffer
+	s, err := Summary(&out)
+	require.NoError(t, err)
+	require.NoError(t, s.Add(b, b.Add(Row{Student: "ada"}, marks), marks))
+	assert.NotContains(t, out.String(), "### 01-login")
+	assert.Contains(t, out.String(), "### 02-access-token", "the first that does not pass")
+	assert.Contains(t, out.String(), "### 03-protect", "it is begun")
+	assert.NotContains(t, out.String(), "### 04-expiry")
+	assert.Contains(t, out.String(), "| 04-expiry | 0 of")
 }

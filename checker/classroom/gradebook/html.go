@@ -356,8 +356,11 @@ func (r *Report) lesson(b *Book, at int, l lessons.Lesson) error {
 		var marks strings.Builder
 		for i := range steps {
 			letter := byte('-')
-			if i < len(c.Results) {
+			switch {
+			case i < len(c.Results) && strings.Trim(c.Results, "-") != "":
 				letter = c.Results[i]
+			case c.State == Ungraded: // there is nothing of it
+				letter = 'e'
 			}
 			if letter == 'p' {
 				passed[i]++

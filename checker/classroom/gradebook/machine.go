@@ -104,6 +104,11 @@ func JUnit(w io.Writer) (Stream, error) {
 }
 
 func (s *junitStream) Add(b *Book, row *Row, marks map[string]marking.Mark) error {
+	if row.Problem != "" {
+		if err := report.WriteSuite(s.xml, row.Student, grade.Verdict{Err: problem{row.Problem}}); err != nil {
+			return err
+		}
+	}
 	for _, l := range b.Lessons {
 		m, there := marks[l.ID]
 		if !there {

@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -74,25 +75,44 @@ type Points struct {
 // ReadPolicy reads a policy from a YAML file. Errors name the file, the line and the
 // column; there is one for each mistake that it can tell.
 func ReadPolicy(path string) (Policy, error) {
-	var p Policy
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return p, err
+		return Policy{}, err
 	}
+	return parsePolicy(path, text)
+}
+
+func parsePolicy(path string, text []byte) (p Policy, err error) {
 	if err := yaml.UnmarshalWithOptions(text, &p, yaml.Strict()); err != nil {
-		var at yaml.Error
-		if errors.As(err, &at) && at.GetToken() != nil {
-			return p, fmt.Errorf("%s:%d:%d: %s", path, at.GetToken().Position.Line, at.GetToken().Position.Column, at.GetMessage())
-		}
-		return p, fmt.Errorf("%s: %w", path, err)
+		return Policy{}, located(path, err)
 	}
 	file, err := parser.ParseBytes(text, 0)
 	if err != nil {
-		return p, fmt.Errorf("%s: %w", path, err)
+		return Policy{}, located(path, err)
 	}
 	c := checker{path: path, file: file}
+	if len(file.Docs) > 1 {
+		at := file.Docs[1].Start.Position
+		return Policy{}, fmt.Errorf("%s:%d:%d: a policy is one document, and here begins another", path, at.Line, at.Column)
+	}
 	c.check(p)
-	return p, errors.Join(c.problems...)
+	if len(c.problems) > 0 {
+		return Policy{}, errors.Join(c.problems...)
+	}
+	return p, nil
+}
+
+// located puts before an error where it is.
+func located(path string, err error) error {
+	line, column, said := 1, 1, err.Error()
+	var at yaml.Error
+	if errors.As(err, &at) {
+		said = at.GetMessage()
+		if token := at.GetToken(); token != nil && token.Position != nil {
+			line, column = token.Position.Line, token.Position.Column
+		}
+	}
+	return fmt.Errorf("%s:%d:%d: %s", path, line, column, strings.ReplaceAll(said, "\n", " "))
 }
 
 // A checker looks for what can be read and makes no sense.
@@ -110,7 +130,13 @@ func (c *checker) wrong(keys []string, format string, args ...any) {
 			at = fmt.Sprintf("%s:%d:%d", c.path, node.GetToken().Position.Line, node.GetToken().Position.Column)
 		}
 	}
-	c.problems = append(c.problems, fmt.Errorf("%s: %s: %s", at, strings.Join(keys, "."), fmt.Sprintf(format, args...)))
+	shown := make([]string, len(keys))
+	for i, key := range keys {
+		if shown[i] = key; strconv.Quote(key) != `"`+key+`"` {
+			shown[i] = strconv.Quote(key)
+		}
+	}
+	c.problems = append(c.problems, fmt.Errorf("%s: %s: %s", at, strings.Join(shown, "."), fmt.Sprintf(format, args...)))
 }
 
 // find is the key's node that the keys lead to, or the nearest above it.

@@ -14,8 +14,8 @@ import (
 type summaryStream struct{ out io.Writer }
 
 // Summary begins a page in Markdown with each student's points and the first card of
-// each lesson that did not pass: for the summary of a run of GitHub Actions. What is a
-// student's stands in code blocks.
+// the first lesson that did not pass, and of others that are begun: for the summary of
+// a run of GitHub Actions. What is a student's stands in code blocks.
 func Summary(w io.Writer) (Stream, error) { return &summaryStream{w}, nil }
 
 func (s *summaryStream) Add(b *Book, row *Row, marks map[string]marking.Mark) error {
@@ -43,6 +43,9 @@ func (s *summaryStream) Add(b *Book, row *Row, marks map[string]marking.Mark) er
 		for _, step := range marks[l.ID].Steps {
 			if step.Status != grade.Failed {
 				continue
+			}
+			if c.Passed == 0 && cards.Len() > 0 {
+				break // a starter, which waits for its turn
 			}
 			about, _ := suites.For(l).Step(step.ID)
 			text := step.Claim

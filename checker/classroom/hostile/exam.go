@@ -96,7 +96,7 @@ func (e *Exam) Run(ctx context.Context, cases []Case, tell func(Outcome)) (n, ba
 
 // honest is the solution of the lesson, as a student would hand it in.
 func (e *Exam) honest() (intake.Work, error) {
-	w := intake.Work{Lesson: Lesson(), Files: map[string][]byte{}}
+	w := intake.Work{Lesson: honestLesson(), Files: map[string][]byte{}}
 	names, err := filepath.Glob(filepath.Join(e.Root, "solutions", w.Lesson.ID, "*.go"))
 	if err != nil {
 		return w, err
@@ -146,7 +146,7 @@ func (e *Exam) one(ctx context.Context, c Case, t *traps, honest intake.Work) Ou
 	}
 	for _, m := range marks {
 		switch m.Lesson {
-		case Lesson().ID:
+		case c.Lesson.ID:
 			o.Ended = Ended(m)
 		case c.Sibling:
 			if what := shortcoming(m); what != "" {
@@ -213,7 +213,7 @@ const secretEnv = "CLASSROOM_EXAM_SECRET"
 
 func lay(folder string) (*traps, error) {
 	t := &traps{folder: filepath.Join(folder, "traps"), secret: "secret-" + rand.Text(), abstract: "classroom-" + rand.Text()}
-	lesson := filepath.Join(t.folder, "lessons", Lesson().ID)
+	lesson := filepath.Join(t.folder, "lessons", honestLesson().ID)
 	if err := os.MkdirAll(lesson, 0o777); err != nil {
 		return nil, err
 	}
@@ -293,7 +293,7 @@ func (t *traps) sprung() string {
 		t.heard = "" // once is enough
 		return fmt.Sprintf("it says that it got out, or read what is not its own: %q", heard)
 	}
-	for name, want := range map[string]string{"file": t.secret, filepath.Join("lessons", Lesson().ID, "secret.go"): t.secret} {
+	for name, want := range map[string]string{"file": t.secret, filepath.Join("lessons", honestLesson().ID, "secret.go"): t.secret} {
 		if text, err := os.ReadFile(filepath.Join(t.folder, name)); err != nil || string(text) != want {
 			return "it has changed a file of this machine"
 		}

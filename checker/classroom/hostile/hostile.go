@@ -9,7 +9,7 @@
 //
 // "ends" is refused (by the intake), uncompiled, failed (graded, and no step passed)
 // or stuck (it hangs or dies, so there is no verdict); "also" is one more that will
-// do. No step of a case may pass. "as" hands it in as zip or tar.gz, "name" under
+// do. No step of a case may pass. "lesson" is another one than 01-login that it hands in. "as" hands it in as zip or tar.gz, "name" under
 // that name, "link", "hard" and "fifo" add what their names say, "sibling" names a
 // lesson in it that must pass. {{ROOT}}, {{FILE}}, {{DIR}}, {{PORT}}, {{ABSTRACT}}
 // and {{PID}} are the workshop, and a file, a folder, a listener on TCP, one on an
@@ -53,10 +53,11 @@ const (
 
 // A Case is a hostile submission.
 type Case struct {
-	Name    string   // of its file: "reads-solutions"
-	Title   string   // what it does
-	Ends    []string // how it may end
-	Sibling string   // a lesson of it that must pass
+	Name    string         // of its file: "reads-solutions"
+	Title   string         // what it does
+	Lesson  lessons.Lesson // that it hands in, and must not pass
+	Ends    []string       // how it may end
+	Sibling string         // a lesson of it that must pass
 
 	as     string // "", "zip", "tar.gz", or the end of a file's name
 	called string // the submission's name
@@ -89,7 +90,7 @@ func Cases() ([]Case, error) {
 
 func read(name string, text []byte) (Case, error) {
 	archive := txtar.Parse(text)
-	c := Case{Name: name, called: name, files: archive.Files}
+	c := Case{Name: name, Lesson: honestLesson(), called: name, files: archive.Files}
 	for line := range strings.Lines(string(archive.Comment)) {
 		key, value, found := strings.Cut(strings.TrimSpace(line), ": ")
 		if !found {
@@ -103,6 +104,11 @@ func read(name string, text []byte) (Case, error) {
 				return c, fmt.Errorf("it cannot end %q", value)
 			}
 			c.Ends = append(c.Ends, value)
+		case "lesson":
+			var err error
+			if c.Lesson, err = lessons.Find(value); err != nil {
+				return c, err
+			}
 		case "as":
 			c.as = value
 		case "sibling":
@@ -332,5 +338,6 @@ func Ended(m marking.Mark) string {
 	return Stuck
 }
 
-// Lesson is the one that each case hands in, and that it must not pass.
-func Lesson() lessons.Lesson { return lessons.All()[0] }
+// honestLesson is the one that is graded between any two cases, and that a case hands
+// in unless it says so.
+func honestLesson() lessons.Lesson { return lessons.All()[0] }

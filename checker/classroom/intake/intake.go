@@ -122,13 +122,7 @@ func archiveName(name string) (bare string, ok bool) {
 // Printable makes a name that somebody chose fit to print: without control
 // characters, without marks that turn the direction of text, at most 80 runes.
 func Printable(name string) string {
-	name = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Co, unicode.Zl, unicode.Zp) || r == unicode.ReplacementChar {
-			return '·'
-		}
-		return r
-	}, strings.ToValidUTF8(name, "·"))
-	runes := []rune(strings.TrimSpace(name))
+	runes := []rune(strings.TrimSpace(plain(name)))
 	if len(runes) > 80 {
 		runes = append(runes[:79], '…')
 	}
@@ -138,13 +132,24 @@ func Printable(name string) string {
 	return string(runes)
 }
 
+// plain puts dots for what is not fit to print.
+func plain(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Co, unicode.Zl, unicode.Zp) || r == unicode.ReplacementChar {
+			return '·'
+		}
+		return r
+	}, strings.ToValidUTF8(text, "·"))
+}
+
 // Read reads all that a student handed in and returns the lessons found in it, in
 // their order. An error means that nothing of it could be taken.
 func Read(h HandedIn) ([]Work, error) {
 	r := reader{found: map[string]*found{}}
 	for _, p := range h.Paths {
 		if err := r.entry(p); err != nil {
-			return nil, fmt.Errorf("%s: %w", Printable(filepath.Base(p)), err)
+			// The system's errors hold names as they are.
+			return nil, fmt.Errorf("%s: %s", Printable(filepath.Base(p)), plain(err.Error()))
 		}
 	}
 	var works []Work

@@ -142,7 +142,7 @@ func TestHostileSubmissionsAreRefused(t *testing.T) {
 			works, err := intake.Read(handed[0])
 			refused := err != nil
 			for _, w := range works {
-				refused = refused || w.Lesson.ID == hostile.Lesson().ID && len(w.Refused) > 0
+				refused = refused || w.Lesson.ID == c.Lesson.ID && len(w.Refused) > 0
 				for name, text := range w.Files {
 					assert.NotContains(t, string(text), "the teacher's", name)
 				}

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -40,6 +41,13 @@ const (
 	aloneTime = 2 * time.Minute // for a lesson alone
 )
 
+// What all of a student's lessons may take, so that one who makes each of them last does
+// not hold a class up: alone, everybody else waits.
+const (
+	studentTime  = 15 * time.Minute
+	studentAlone = 2 * time.Minute
+)
+
 // A Marker grades submissions on this machine. Its methods may be called at the
 // same time.
 type Marker struct {
@@ -50,6 +58,10 @@ type Marker struct {
 	// How long a step may take among others, and alone; 0 is twice as long as a
 	// learner's own checker gives, and as long.
 	Crowded, Alone time.Duration
+
+	// How long all of a student's lessons may take, without building; 0 is
+	// [studentTime] and [studentAlone].
+	student, studentAlone time.Duration
 
 	Heard func(text string) // is told what servers print, unless nil
 
@@ -88,27 +100,51 @@ func (m *Marker) Mark(ctx context.Context, works []intake.Work) ([]Mark, error) 
 	m.alone.RLock()
 	programs, err := m.Kit.Build(ctx, filepath.Join(folder, "a"), taken, false)
 	m.alone.RUnlock()
+	left := &left{crowded: cmp.Or(m.student, studentTime), alone: cmp.Or(m.studentAlone, studentAlone)}
 	for i, w := range taken {
 		if err != nil {
 			marks[at[i]] = Failed(w.Lesson, err)
 			continue
 		}
-		marks[at[i]] = m.lesson(ctx, folder, w, programs[i])
+		marks[at[i]] = m.lesson(ctx, folder, w, programs[i], left)
 	}
 	return marks, ctx.Err()
 }
 
+// left is the time that is left for a student's lessons.
+type left struct{ crowded, alone time.Duration }
+
+// spend takes from what is left what passes until it is called.
+func spend(from *time.Duration) func() {
+	start := time.Now()
+	return func() { *from -= time.Since(start) }
+}
+
 // lesson grades one lesson among others and, where a step ends without a verdict,
 // once more alone.
-func (m *Marker) lesson(ctx context.Context, folder string, w intake.Work, p build.Program) Mark {
+func (m *Marker) lesson(ctx context.Context, folder string, w intake.Work, p build.Program, left *left) Mark {
+	if p.Err == nil && left.crowded <= 0 {
+		return Mark{Lesson: w.Lesson.ID, Why: "not run: the lessons before it have used up the student's time"}
+	}
 	m.alone.RLock()
-	v := m.run(ctx, folder, w, p, cmp.Or(m.Crowded, 2*grade.DefaultDeadline), wholeTime)
+	spent := spend(&left.crowded)
+	v := m.run(ctx, folder, w, p, "", cmp.Or(m.Crowded, 2*grade.DefaultDeadline), min(wholeTime, left.crowded))
+	spent()
 	m.alone.RUnlock()
-	if p.Err != nil || v.Count(grade.Error) == 0 || ctx.Err() != nil {
+	if p.Err != nil || ctx.Err() != nil {
 		return of(v)
+	}
+	if v.Count(grade.Error) == 0 {
+		return of(m.again(ctx, folder, w, p, v, left))
+	}
+	if left.alone <= 0 {
+		mark := of(v)
+		mark.Detail = "It was not run once more alone: the lessons before it have used up the student's time for that."
+		return mark
 	}
 	m.alone.Lock()
 	defer m.alone.Unlock()
+	defer spend(&left.alone)()
 	if !p.Alone {
 		programs, err := m.Kit.Build(ctx, filepath.Join(folder, w.Lesson.ID), []intake.Work{w}, true)
 		if err != nil {
@@ -116,16 +152,50 @@ func (m *Marker) lesson(ctx context.Context, folder string, w intake.Work, p bui
 		}
 		p = programs[0]
 	}
-	mark := of(m.run(ctx, folder, w, p, cmp.Or(m.Alone, grade.DefaultDeadline), aloneTime))
+	mark := of(m.run(ctx, folder, w, p, "", cmp.Or(m.Alone, grade.DefaultDeadline), min(aloneTime, left.alone)))
 	mark.Alone = true
 	return mark
 }
 
-func (m *Marker) run(ctx context.Context, folder string, w intake.Work, p build.Program, deadline, whole time.Duration) grade.Verdict {
+// again runs those steps once more alone that have failed by the real clock: among
+// others a right server may be slow. Where one passes that others wait for, all of the
+// lesson is run once more.
+func (m *Marker) again(ctx context.Context, folder string, w intake.Work, p build.Program, v grade.Verdict, left *left) grade.Verdict {
+	once := func(only string) grade.Verdict {
+		m.alone.Lock()
+		defer m.alone.Unlock()
+		defer spend(&left.alone)()
+		return m.run(ctx, folder, w, p, only, cmp.Or(m.Alone, grade.DefaultDeadline), min(aloneTime, left.alone))
+	}
+	for i, r := range v.Results {
+		if r.Status != grade.Failed || !r.Step.Timed || left.alone <= 0 {
+			continue
+		}
+		for _, now := range once(r.Step.ID).Results {
+			if now.Step.ID != r.Step.ID || now.Status != grade.Passed {
+				continue
+			}
+			v.Results[i] = now
+			waits := func(other grade.Result) bool {
+				return other.Status == grade.Skipped && slices.Contains(other.Step.Needs, now.Step.ID)
+			}
+			if left.alone > 0 && slices.ContainsFunc(v.Results, waits) {
+				return once("")
+			}
+		}
+	}
+	return v
+}
+
+// run grades a lesson, or only one step of it and what that needs, within a time, and a
+// step within the deadline.
+func (m *Marker) run(ctx context.Context, folder string, w intake.Work, p build.Program, only string, deadline, whole time.Duration) grade.Verdict {
 	if p.Err != nil {
 		return grade.Verdict{Lesson: w.Lesson, Err: p.Err}
 	}
-	ctx, cancel := context.WithTimeout(ctx, whole)
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	ctx, cancel := context.WithTimeoutCause(ctx, whole, fmt.Errorf("not run: the steps before it have used up the lesson's time, %v", whole.Round(time.Second)))
 	defer cancel()
 	suite := suites.For(w.Lesson)
 	shared := ""
@@ -135,11 +205,11 @@ func (m *Marker) run(ctx context.Context, folder string, w intake.Work, p build.
 			return grade.Verdict{Lesson: w.Lesson, Err: err}
 		}
 		defer os.RemoveAll(shared)
-		go watch(ctx, cancel, shared)
+		go watch(ctx, end, shared)
 	}
 	sub := subject.Seated(func() (*subject.Seat, error) { return m.seat(folder, shared, p) }, source(w), 1)
 	defer sub.Close()
-	v := grade.Run(ctx, suite, sub, grade.Options{Deadline: deadline})
+	v := grade.Run(ctx, suite, sub, grade.Options{Only: only, Deadline: deadline})
 	if m.Heard != nil {
 		for _, r := range v.Results {
 			m.Heard(r.Printed + "\n" + r.Detail)
@@ -164,7 +234,7 @@ func share(folder string) (string, error) {
 
 // watch ends a lesson whose servers fill the folder that they share: unlike their
 // own, it is on the disk.
-func watch(ctx context.Context, end func(), shared string) {
+func watch(ctx context.Context, end func(error), shared string) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -185,7 +255,7 @@ func watch(ctx context.Context, end func(), shared string) {
 			return nil
 		})
 		if size > 2*serverTmp || files > 1000 {
-			end()
+			end(fmt.Errorf("its servers have filled the folder that they share: %d MiB, %d files", size>>20, files))
 			return
 		}
 	}

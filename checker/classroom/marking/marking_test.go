@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -22,6 +23,7 @@ import (
 	"jwtworkshop/checker/grade"
 	"jwtworkshop/checker/proof"
 	"jwtworkshop/checker/subject"
+	"jwtworkshop/checker/suites"
 	"jwtworkshop/lessons"
 )
 
@@ -104,6 +106,63 @@ func TestMarking(t *testing.T) {
 				assert.Equal(t, grade.Passed, s.Status, "%s: %s: %s %s %s", mark.Lesson, s.ID, s.Claim, s.Reason, s.Got)
 			}
 		}
+	})
+	t.Run("one who hangs has so much time and no more", func(t *testing.T) {
+		hangs := map[string]string{"server.go": "package main\n\nimport (\n\t\"net/http\"\n\t\"time\"\n\n\t\"jwtworkshop/lessons\"\n)\n\nfunc New(lessons.Config) http.Handler {\n\ttime.Sleep(24 * time.Hour)\n\treturn nil\n}\n", "login.go": "package main\n", "token.go": "package main\n", "protect.go": "package main\n"}
+		m := &Marker{Kit: m.Kit, Box: m.Box, Folder: m.Folder, Crowded: time.Second, Alone: time.Second, studentAlone: time.Millisecond}
+		works := []intake.Work{solution(t, "01", hangs), solution(t, "02", hangs), solution(t, "03", hangs)}
+		marks, err := m.Mark(context.Background(), works)
+		require.NoError(t, err)
+		for i, mark := range marks {
+			assert.False(t, mark.Graded(), "never 0")
+			assert.False(t, mark.Ours)
+			assert.Equal(t, i == 0, mark.Alone)
+			assert.Equal(t, i != 0, strings.HasPrefix(mark.Detail, "It was not run once more alone"), mark.Detail)
+		}
+		assert.Contains(t, marks[1].Steps[0].Reason, "your server hangs")
+
+		m.student, m.studentAlone = 500*time.Millisecond, time.Minute
+		marks, err = m.Mark(context.Background(), works)
+		require.NoError(t, err)
+		assert.Contains(t, marks[0].Steps[0].Reason, "your server hangs")
+		for _, mark := range marks[1:] {
+			assert.Equal(t, "not run: the lessons before it have used up the student's time", mark.Why, "%+v", marks)
+		}
+	})
+	t.Run("a step that finds no time left says so", func(t *testing.T) {
+		w := solution(t, "01", nil)
+		folder, err := os.MkdirTemp(m.Folder, "b")
+		require.NoError(t, err)
+		require.NoError(t, os.Chmod(folder, 0o755))
+		programs, err := m.Kit.Build(context.Background(), filepath.Join(folder, "a"), []intake.Work{w}, true)
+		require.NoError(t, err)
+		v := m.run(context.Background(), folder, w, programs[0], "", time.Minute, time.Nanosecond)
+		assert.Equal(t, "not run: the steps before it have used up the lesson's time, 0s", v.Results[0].Reason)
+	})
+	t.Run("what the clock decides is seen twice", func(t *testing.T) {
+		const timed, other = "unknown-user-takes-as-long", "whole-password-counts"
+		w := solution(t, "01", nil)
+		folder, err := os.MkdirTemp(m.Folder, "b")
+		require.NoError(t, err)
+		require.NoError(t, os.Chmod(folder, 0o755))
+		programs, err := m.Kit.Build(context.Background(), filepath.Join(folder, "a"), []intake.Work{w}, true)
+		require.NoError(t, err)
+		v := grade.Verdict{Lesson: w.Lesson}
+		for _, s := range suites.For(w.Lesson).Steps {
+			r := grade.Result{Step: s, Status: grade.Passed}
+			if s.ID == timed || s.ID == other {
+				r.Status = grade.Failed
+			}
+			v.Results = append(v.Results, r)
+		}
+		status := func(v grade.Verdict, id string) grade.Status {
+			return v.Results[slices.IndexFunc(v.Results, func(r grade.Result) bool { return r.Step.ID == id })].Status
+		}
+		none := m.again(context.Background(), folder, w, programs[0], grade.Verdict{Lesson: w.Lesson, Results: slices.Clone(v.Results)}, &left{})
+		assert.Equal(t, grade.Failed, status(none, timed), "there is no time for it")
+		got := m.again(context.Background(), folder, w, programs[0], v, &left{alone: time.Minute})
+		assert.Equal(t, grade.Passed, status(got, timed))
+		assert.Equal(t, grade.Failed, status(got, other), "the clock has nothing to do with it")
 	})
 	t.Run("a server reaches its companion and nobody else", func(t *testing.T) {
 		answering := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "the companion") }))

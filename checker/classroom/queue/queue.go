@@ -5,6 +5,7 @@ package queue
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -12,11 +13,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -64,35 +69,104 @@ type Queue struct {
 	dead    jetstream.KeyValue
 }
 
-// Open connects, and makes what is not there yet. A connection that is lost is made
-// again for as long as it takes.
+// ErrRefused is returned, wrapped with what was said, where a server does not let us in
+// or we do not trust it: to ask again would change nothing.
+var ErrRefused = errors.New("no way in")
+
+// Open connects, and makes what is not there yet. It waits for a server that does not
+// answer; a connection that is lost is made again for as long as it takes. Errors wrap
+// [ErrRefused] where certificates, credentials or rights do not do; passwords in the URL
+// are not in them.
 func Open(ctx context.Context, d Dial) (*Queue, error) {
-	options := []nats.Option{nats.Name("classroom " + d.Name), nats.MaxReconnects(-1), nats.ReconnectWait(200 * time.Millisecond), nats.RetryOnFailedConnect(true)}
+	q, err := open(ctx, d)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", redacted(d.URL), err)
+	}
+	return q, nil
+}
+
+// redacted is a list of URLs as it may be printed.
+func redacted(list string) string {
+	parts := strings.Split(list, ",")
+	for i, part := range parts {
+		if u, err := url.Parse(strings.TrimSpace(part)); err == nil && u.User != nil {
+			parts[i] = u.Redacted()
+			if _, both := u.User.Password(); !both { // a name alone is a token
+				u.User = url.User("xxxxx")
+				parts[i] = u.String()
+			}
+		}
+	}
+	return strings.Join(parts, ",")
+}
+
+func open(ctx context.Context, d Dial) (*Queue, error) {
+	making, refuse := context.WithCancelCause(ctx)
+	defer refuse(nil)
+	options := []nats.Option{nats.Name("classroom " + d.Name), nats.MaxReconnects(-1), nats.ReconnectWait(200 * time.Millisecond),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			if errors.Is(err, nats.ErrPermissionViolation) { // what is not allowed is never answered
+				refuse(fmt.Errorf("%w: %w", ErrRefused, err))
+			}
+		})}
 	if d.Credentials != "" {
 		options = append(options, nats.UserCredentials(d.Credentials))
 	}
 	if d.CA != "" {
 		options = append(options, nats.RootCAs(d.CA))
 	}
-	if d.Certificate != "" {
+	if d.Certificate != "" || d.Key != "" {
 		options = append(options, nats.ClientCert(d.Certificate, d.Key))
 	}
 	if d.password != "" {
 		options = append(options, nats.Token(d.password))
 	}
-	conn, err := nats.Connect(d.URL, options...)
+	conn, err := dial(ctx, d.URL, options)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", d.URL, err)
+		return nil, err
 	}
 	q := &Queue{nats: conn}
 	if q.js, err = jetstream.New(conn); err == nil {
-		err = insist(ctx, q.make)
+		err = insist(making, q.make)
 	}
 	if err != nil {
 		conn.Close()
-		return nil, fmt.Errorf("%s: %w", d.URL, err)
+		if cause := context.Cause(making); cause != nil {
+			err = cause
+		}
+		return nil, err
 	}
 	return q, nil
+}
+
+// dial connects for the first time. Who cannot be reached is called again, for as long
+// as we have patience; who answers and does not let us in, or is not whom we trust, is
+// not.
+func dial(ctx context.Context, to string, options []nats.Option) (conn *nats.Conn, err error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for {
+		if conn, err = nats.Connect(to, options...); err == nil {
+			return conn, nil
+		}
+		if !unreachable(err) {
+			return nil, fmt.Errorf("%w: %w", ErrRefused, err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(250 * time.Millisecond):
+		}
+	}
+}
+
+// unreachable tells whether an error is of a server that is not there, or is not there
+// yet.
+func unreachable(err error) bool {
+	var dialing *net.OpError
+	var slow net.Error
+	return errors.As(err, &slow) && slow.Timeout() || errors.Is(err, nats.ErrNoServers) || errors.Is(err, nats.ErrTimeout) || errors.Is(err, io.EOF) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.As(err, &dialing) && dialing.Op == "dial"
 }
 
 func (q *Queue) make(ctx context.Context) (err error) {
@@ -382,6 +456,9 @@ func (q *Queue) Work(ctx context.Context, about string, marker Marker, tell func
 	for ctx.Err() == nil {
 		batch, err := consumer.Fetch(1, jetstream.FetchMaxWait(5*time.Second))
 		if err != nil {
+			if q.nats.IsClosed() { // our credentials do not do any more
+				return cmp.Or(q.nats.LastError(), err)
+			}
 			select {
 			case <-ctx.Done():
 			case <-time.After(time.Second):

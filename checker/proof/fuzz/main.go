@@ -8,15 +8,18 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"os/signal"
-	"path/filepath"
+	"path"
 	"regexp"
 	"sort"
+	"strings"
 	"time"
 
 	"jwtworkshop/checker/workbook"
@@ -66,7 +69,7 @@ func run(ctx context.Context, each time.Duration) (found int, err error) {
 			mark = "FAIL"
 			found++
 		}
-		fmt.Printf("%s  %-24s %-28s %6.0f s   %s\n", mark, t.folder, t.name, time.Since(start).Seconds(), execs(output))
+		fmt.Printf("%s  %-28s %-28s %6.0f s   %s\n", mark, t.folder, t.name, time.Since(start).Seconds(), execs(output))
 		if mark == "FAIL" {
 			fmt.Printf("%s\n", output)
 		}
@@ -77,23 +80,23 @@ func run(ctx context.Context, each time.Duration) (found int, err error) {
 
 // list finds the targets of all packages.
 func list(root string) ([]target, error) {
-	files, err := filepath.Glob(filepath.Join(root, "checker", "*", "*_test.go"))
+	tree := os.DirFS(root)
+	var targets []target
+	err := fs.WalkDir(tree, "checker", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() && d.Name() == "node_modules" {
+			return cmp.Or(err, fs.SkipDir)
+		}
+		if d.IsDir() || !strings.HasSuffix(name, "_test.go") {
+			return nil
+		}
+		text, err := fs.ReadFile(tree, name)
+		for _, m := range declared.FindAllStringSubmatch(string(text), -1) {
+			targets = append(targets, target{path.Dir(name), m[1]})
+		}
+		return err
+	})
 	if err != nil {
 		return nil, err
-	}
-	var targets []target
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			return nil, err
-		}
-		folder, err := filepath.Rel(root, filepath.Dir(file))
-		if err != nil {
-			return nil, err
-		}
-		for _, m := range declared.FindAllStringSubmatch(string(text), -1) {
-			targets = append(targets, target{filepath.ToSlash(folder), m[1]})
-		}
 	}
 	sort.Slice(targets, func(i, j int) bool {
 		a, b := targets[i], targets[j]
