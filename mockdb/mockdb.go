@@ -97,8 +97,11 @@ func (db *DB) SetCost(cost Cost) {
 // unless you see to it (see [DB.DecoyHash]).
 func (db *DB) Lookup(username string) (User, bool) {
 	db.mu.RLock()
-	defer db.mu.RUnlock()
 	u, ok := db.users[username]
+	db.mu.RUnlock()
+	if db.afterLook != nil {
+		db.afterLook()
+	}
 	return u, ok
 }
 

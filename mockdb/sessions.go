@@ -41,7 +41,8 @@ func (db *DB) Session(id string) (Session, bool) {
 	return s, ok
 }
 
-// AfterLook has f called after each look at a session by [DB.Session]. It is for
+// AfterLook has f called after each look at a user or a session, by [DB.Lookup] or
+// [DB.Session]. It is for
 // graders, which let others in there, and is to be called before the database is
 // shared.
 func (db *DB) AfterLook(f func()) { db.afterLook = f }

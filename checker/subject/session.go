@@ -541,7 +541,23 @@ func (s *Session) Login(t require.TestingT, u User) Tokens {
 
 // LoginBoth is Login where a refresh token is due, too.
 func (s *Session) LoginBoth(t require.TestingT, u User) Tokens {
-	a := s.Post(t, "/login", u.Credentials())
+	return s.both(t, s.Post(t, "/login", u.Credentials()), u)
+}
+
+// LoginAll is LoginBoth for several users, or one several times, at the same time.
+func (s *Session) LoginAll(t require.TestingT, users ...User) []Tokens {
+	var requests []probe.Request
+	for _, u := range users {
+		requests = append(requests, Request(http.MethodPost, "/login", u.Credentials()))
+	}
+	var all []Tokens
+	for i, a := range s.Together(t, requests) {
+		all = append(all, s.both(t, a, users[i]))
+	}
+	return all
+}
+
+func (s *Session) both(t require.TestingT, a *Answer, u User) Tokens {
 	got := s.tokens(t, a, u, "/login")
 	if got.Refresh.Raw == "" {
 		a.fail(t, "/login gave no refresh token", `200 {"access_token":…,"refresh_token":…}`)
