@@ -151,6 +151,7 @@ func reason(r grade.Result) string {
 // A wrong solution goes red at the step that is about its mistake, with it go the
 // steps that need that one, and no other.
 func TestWrongSolutionsGoRedWhereTheyAreWrong(t *testing.T) {
+	t.Parallel() // beside what waits at URLs
 	for _, c := range load(t, false) {
 		t.Run(strings.TrimPrefix(c.Name, "wrong/"), func(t *testing.T) {
 			verdict := grader(t, c)
@@ -167,6 +168,7 @@ func TestWrongSolutionsGoRedWhereTheyAreWrong(t *testing.T) {
 
 // A right solution passes, however it is made.
 func TestRightVariantsPass(t *testing.T) {
+	t.Parallel()
 	cases := load(t, true)
 	require.GreaterOrEqual(t, len(cases), 16)
 	for _, c := range cases {

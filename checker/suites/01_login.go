@@ -36,7 +36,8 @@ func refusedLogin(t require.TestingT, s *subject.Session, u subject.User, claim 
 func (c credentials) option() subject.Option { return subject.JSON(map[string]any(c)) }
 
 // loginsAtOnce logs two users in eight times each, all at the same time. The answers
-// to the first one's logins have even numbers.
+// to the first one's logins have even numbers. Whether a database that they crowd is
+// the server's fault, a 5xx, is for lesson 13 to ask.
 func loginsAtOnce(t require.TestingT, s *subject.Session, one, other subject.User) []*subject.Answer {
 	var requests []probe.Request
 	for range 8 {
@@ -93,6 +94,9 @@ func login() []grade.Step {
 				}
 				users := []subject.User{s.Cosmo(), u}
 				for i, a := range loginsAtOnce(t, s, users[0], users[1]) {
+					if a.Status >= 500 {
+						continue
+					}
 					a.Is(t, http.StatusOK, users[i%2].Username+" cannot log in while others do").
 						Has(t, "username", users[i%2].Username, "the answer to a login names somebody else who logged in at the same time")
 				}

@@ -225,25 +225,27 @@ func refresh() []grade.Step {
 			Check: func(t require.TestingT, s *subject.Session) {
 				tom, jerry := s.Cosmo(), s.NewUser(t)
 				jerrys := s.LoginBoth(t, jerry)
-				ways := []subject.Option{
+				for _, way := range []subject.Option{
 					subject.JSON(map[string]any{"access_token": jerrys.Access.Raw, "username": jerry.Username, "user": jerry.Username, "sub": jerry.Username}),
 					subject.Header("X-Access-Token", jerrys.Access.Raw),
 					subject.Header("X-User", jerry.Username),
 					subject.Header("Cookie", "access_token="+jerrys.Access.Raw+"; username="+jerry.Username),
-				}
-				for i, toms := range s.LoginAll(t, tom, tom, tom, tom) {
-					a := s.Post(t, "/refresh?username="+jerry.Username, subject.Bearer(toms.Refresh), ways[i]).
+				} {
+					a := s.Post(t, "/refresh?username="+jerry.Username, subject.Bearer(s.LoginBoth(t, tom).Refresh), way).
 						Is(t, http.StatusOK, "a good refresh token is refused", http.StatusBadRequest)
 					if a.Status == http.StatusOK {
 						own(t, s.Get(t, "/profile", subject.Bearer(forged(a.Text("access_token"), "what /refresh gave "+tom.Username+", who named "+jerry.Username+" beside his refresh token"))), tom)
 					}
 				}
-				users := []subject.User{tom, jerry, tom, jerry, tom, jerry}
+				users := []subject.User{tom, jerry, tom, jerry}
 				var requests []probe.Request
-				for _, tokens := range s.LoginAll(t, users...) {
-					requests = append(requests, subject.Request(http.MethodPost, "/refresh", subject.Bearer(tokens.Refresh)))
+				for _, u := range users {
+					requests = append(requests, subject.Request(http.MethodPost, "/refresh", subject.Bearer(s.LoginBoth(t, u).Refresh)))
 				}
 				for i, a := range s.Together(t, requests) {
+					if a.Status >= 500 {
+						continue // whether a crowded database is the server's fault is for lesson 13 to ask
+					}
 					a.Is(t, http.StatusOK, "a good refresh token is refused while others refresh")
 					own(t, s.Get(t, "/profile", subject.Bearer(forged(a.Text("access_token"), "what /refresh gave "+users[i].Username+", while others refreshed"))), users[i])
 				}

@@ -49,7 +49,10 @@ func aside(t require.TestingT, s *subject.Session) (refreshed []*subject.Answer)
 	}
 	// Six at a time: more would wait for each other where a server lets them through
 	// one by one.
-	const sessions, atOnce = 72, 6
+	sessions, atOnce := 72, 6
+	if !s.Controlled() {
+		sessions = 12 // hashes are as dear as they are there, and nothing makes the race longer
+	}
 	all := s.LoginAll(t, slices.Repeat([]subject.User{s.Cosmo()}, sessions+1)...)
 	began := time.Now()
 	refresh(all[sessions]).Answer(t).Is(t, http.StatusOK, "a good refresh token is refused")
@@ -62,7 +65,7 @@ func aside(t require.TestingT, s *subject.Session) (refreshed []*subject.Answer)
 		}
 		for i := range atOnce {
 			session := first + i*sessions/atOnce
-			for due := began.Add(takes * time.Duration(session) / sessions); !refreshes[i].Within(0); {
+			for due := began.Add(takes * time.Duration(session) / time.Duration(sessions)); !refreshes[i].Within(0); {
 				left := time.Until(due)
 				if left <= 0 {
 					break
@@ -330,7 +333,6 @@ func rotation() []grade.Step {
 					given := forged(a.Text("refresh_token"), "the refresh token of a refresh during which the session was logged out")
 					noRefresh(t, s, "/refresh takes a refresh token of a session that was logged out while it refreshed", subject.Bearer(given))
 				}
-				alive(t, s, s.LoginBoth(t, s.Cosmo()))
 			},
 		},
 		{

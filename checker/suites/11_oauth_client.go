@@ -1375,7 +1375,7 @@ func requireLogin() []grade.Step {
 			},
 		},
 		{
-			ID: "refused-access-token-is-renewed-once", Task: 4, Needs: refreshes,
+			ID: "refused-access-token-is-renewed-once", Task: 4, Needs: []string{"new-refresh-token-is-kept", "tabs-at-once-refresh-once"},
 			Title: "When userinfo refuses the access token, there is one refresh and one more try, and no third",
 			Why:   "Not every provider says how long a token lives, and any may revoke it. A 401 says so too, if somebody listens, but not for ever.",
 			Ref:   "RFC 6750 §3.1 (invalid_token), RFC 6749 §5.1 (expires_in is recommended, no more)",
