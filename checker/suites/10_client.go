@@ -261,6 +261,7 @@ var odd = []struct {
 	{"a JWT whose payload is null", func(map[string]any) string { return payload(`null`) }},
 	{"a JWT whose payload is a list", func(map[string]any) string { return payload(`[]`) }},
 	{"a JWT without exp", with("exp", nil)},
+	{"a JWT without iat", with("iat", nil)},
 	{"a JWT whose exp is text", with("exp", "tomorrow")},
 	{"a JWT whose exp is a list", with("exp", []int{1})},
 	{"a JWT whose exp is beyond all time", with("exp", 1e300)},
