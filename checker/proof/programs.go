@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"os/exec"
-	"path"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -24,10 +22,9 @@ type Programs struct {
 	root, folder string
 	kit          func() (*build.Kit, error)
 
-	mu      sync.Mutex
-	due     int
-	open    []*batch // one for each core and, of a lesson that is in it already, one after the other
-	batches int
+	mu   sync.Mutex
+	due  int      // cases that were announced
+	open []*batch // not built yet: of cases of one lesson, each core has one after the other
 }
 
 // A batch is cases of different lessons, which share a program.
@@ -60,10 +57,11 @@ func NewPrograms(root, folder string) *Programs {
 // Expect announces a case. Those that are announced before the first program is
 // asked for share the most.
 func (p *Programs) Expect(c Case) (*Due, error) {
-	files, err := c.folder(p.root)
+	files, err := c.Files(p.root)
 	if err != nil {
 		return nil, err
 	}
+	maps.DeleteFunc(files, func(name string, _ []byte) bool { return strings.HasSuffix(name, "_test.go") })
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	// Neighbours are in different batches, so that as many are built at once.
@@ -73,9 +71,8 @@ func (p *Programs) Expect(c Case) (*Due, error) {
 		return b.lane == lane && !slices.ContainsFunc(b.works, func(w intake.Work) bool { return w.Lesson.ID == c.Lesson.ID })
 	})
 	if at < 0 {
-		p.batches++
 		at = len(p.open)
-		p.open = append(p.open, &batch{lane: lane, folder: filepath.Join(p.folder, fmt.Sprint("batch", p.batches))})
+		p.open = append(p.open, &batch{lane: lane, folder: filepath.Join(p.folder, fmt.Sprint("batch", p.due))})
 	}
 	b := p.open[at]
 	b.works = append(b.works, intake.Work{Lesson: c.Lesson, Files: files})
@@ -105,13 +102,7 @@ func (d *Due) Subject(ctx context.Context) (subject.Subject, error) {
 	if program.Err != nil {
 		return nil, program.Err
 	}
-	seat := func() (*subject.Seat, error) {
-		cmd := exec.Command(program.Path)
-		cmd.Env = append(os.Environ(), build.LessonEnv+"="+program.Lesson.ID)
-		return &subject.Seat{Cmd: cmd}, nil
-	}
-	source := func(file, line string) string { return subject.Line(build.Sources(d.in.folder), file, line) }
-	return subject.Seated(seat, source, 1), nil
+	return subject.Program(program.Path, 1, build.LessonEnv+"="+program.Lesson.ID), nil
 }
 
 // Done removes the program with the last of its cases.
@@ -122,27 +113,4 @@ func (d *Due) Done() error {
 		return nil
 	}
 	return os.RemoveAll(d.in.folder)
-}
-
-// folder is the solution's folder with the case laid over it, without its tests.
-func (c Case) folder(root string) (map[string][]byte, error) {
-	solution := filepath.Join(root, "solutions", c.Lesson.ID)
-	entries, err := os.ReadDir(solution)
-	if err != nil {
-		return nil, err
-	}
-	files := map[string][]byte{}
-	for _, e := range entries {
-		if path.Ext(e.Name()) != ".go" || strings.HasSuffix(e.Name(), "_test.go") {
-			continue
-		}
-		text, err := os.ReadFile(filepath.Join(solution, e.Name()))
-		if err != nil {
-			return nil, err
-		}
-		files[e.Name()] = text
-	}
-	maps.Copy(files, c.files)
-	maps.DeleteFunc(files, func(_ string, text []byte) bool { return text == nil })
-	return files, nil
 }

@@ -395,6 +395,25 @@ func (c Case) Red() []string {
 // in the module's root.
 func (c Case) Package() string { return "./solutions/" + c.Lesson.ID }
 
+// Files are the Go files of the solution's folder of the module at root with the case
+// laid over them, by name. Those of a case that is nothing but its lesson are the
+// solution.
+func (c Case) Files(root string) (map[string][]byte, error) {
+	names, err := filepath.Glob(filepath.Join(root, "solutions", c.Lesson.ID, "*.go"))
+	if err != nil {
+		return nil, err
+	}
+	files := map[string][]byte{}
+	for _, name := range names {
+		if files[filepath.Base(name)], err = os.ReadFile(name); err != nil {
+			return nil, err
+		}
+	}
+	maps.Copy(files, c.files)
+	maps.DeleteFunc(files, func(_ string, text []byte) bool { return text == nil })
+	return files, nil
+}
+
 // Overlay writes the files of the case into dir, and beside them the JSON file
 // that lays them over the solution's folder of the module at root. It returns the
 // path of that file, for the go command's -overlay flag.

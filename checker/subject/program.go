@@ -56,17 +56,18 @@ type run struct {
 }
 
 // Program returns the subject that runs the program at path, in as many processes
-// as sessions are to overlap. A process is started when it is needed, and again if
+// as sessions are to overlap, in our environment and with what env ("NAME=value")
+// adds to it. A process is started when it is needed, and again if
 // it dies or hangs.
-func Program(path string, overlap int) Subject {
-	return Seated(here(path), ownSource, overlap)
+func Program(path string, overlap int, env ...string) Subject {
+	return Seated(here(env, path), ownSource, overlap)
 }
 
-// here is the seat of a program that runs as this one does.
-func here(path string, args ...string) func() (*Seat, error) {
+// here is the seat of a program that runs as this one does, but for what env adds.
+func here(env []string, path string, args ...string) func() (*Seat, error) {
 	return func() (*Seat, error) {
 		cmd := exec.Command(path, args...)
-		cmd.Env = os.Environ()
+		cmd.Env = append(os.Environ(), env...)
 		return &Seat{Cmd: cmd}, nil
 	}
 }

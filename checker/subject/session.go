@@ -544,14 +544,20 @@ func (s *Session) LoginBoth(t require.TestingT, u User) Tokens {
 	return s.both(t, s.Post(t, "/login", u.Credentials()), u)
 }
 
-// LoginAll is LoginBoth for several users, or one several times, at the same time.
-func (s *Session) LoginAll(t require.TestingT, users ...User) []Tokens {
+// LoginsTogether sends the logins of several users, or of one several times, at the
+// same time and returns the answers in the order of the users.
+func (s *Session) LoginsTogether(t require.TestingT, users []User) []*Answer {
 	var requests []probe.Request
 	for _, u := range users {
 		requests = append(requests, Request(http.MethodPost, "/login", u.Credentials()))
 	}
+	return s.Together(t, requests)
+}
+
+// LoginAll is LoginBoth for users who log in at the same time.
+func (s *Session) LoginAll(t require.TestingT, users []User) []Tokens {
 	var all []Tokens
-	for i, a := range s.Together(t, requests) {
+	for i, a := range s.LoginsTogether(t, users) {
 		all = append(all, s.both(t, a, users[i]))
 	}
 	return all

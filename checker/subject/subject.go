@@ -179,7 +179,7 @@ type inProcess struct {
 func InProcess(n lessons.New, open mockdb.OpenSQL, arguments ...string) Subject {
 	p := &inProcess{bench: &lessons.Bench{New: n, OpenSQL: open}}
 	if self, err := os.Executable(); err == nil {
-		p.other = &program{seat: here(self, arguments...), source: ownSource}
+		p.other = &program{seat: here(nil, self, arguments...), source: ownSource}
 	}
 	return p
 }

@@ -39,11 +39,7 @@ func (c credentials) option() subject.Option { return subject.JSON(map[string]an
 // to the first one's logins have even numbers. Whether a database that they crowd is
 // the server's fault, a 5xx, is for lesson 13 to ask.
 func loginsAtOnce(t require.TestingT, s *subject.Session, one, other subject.User) []*subject.Answer {
-	var requests []probe.Request
-	for range 8 {
-		requests = append(requests, subject.Request(http.MethodPost, "/login", one.Credentials()), subject.Request(http.MethodPost, "/login", other.Credentials()))
-	}
-	return s.Together(t, requests)
+	return s.LoginsTogether(t, slices.Repeat([]subject.User{one, other}, 8))
 }
 
 // crowded lets others come in between wherever a login looks a user up, asks the

@@ -38,9 +38,6 @@ func gone(t require.TestingT, s *subject.Session, tokens subject.Tokens, after s
 	noRefresh(t, s, "/refresh takes a refresh token "+after, subject.Bearer(tokens.Refresh))
 }
 
-// logoutRace is asked in this lesson only.
-const logoutRace = "logout-wins-over-a-refresh"
-
 // aside logs sessions out while they refresh, each a little later in its refresh
 // than another, and returns the refreshes that went well all the same.
 func aside(t require.TestingT, s *subject.Session) (refreshed []*subject.Answer) {
@@ -53,7 +50,7 @@ func aside(t require.TestingT, s *subject.Session) (refreshed []*subject.Answer)
 	if !s.Controlled() {
 		sessions = 12 // hashes are as dear as they are there, and nothing makes the race longer
 	}
-	all := s.LoginAll(t, slices.Repeat([]subject.User{s.Cosmo()}, sessions+1)...)
+	all := s.LoginAll(t, slices.Repeat([]subject.User{s.Cosmo()}, sessions+1))
 	began := time.Now()
 	refresh(all[sessions]).Answer(t).Is(t, http.StatusOK, "a good refresh token is refused")
 	takes := time.Since(began)
@@ -323,7 +320,7 @@ func rotation() []grade.Step {
 			},
 		},
 		{
-			ID: logoutRace, Task: 3, Needs: []string{"logout-ends-the-session"},
+			ID: "logout-wins-over-a-refresh", Task: 3, Needs: []string{"logout-ends-the-session"},
 			Title: "What a refresh brings that was under way during the logout is refused",
 			Why:   "A refresh that reads the session, and writes it back when the logout has been there, undoes it. A tab that refreshes by itself does so while its owner clicks on Log out.",
 			Ref:   "CWE-367 (time-of-check to time-of-use race), OWASP ASVS 5.0 §7.4.1 (logout disallows further use of the session)",

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -56,19 +57,25 @@ func solution(t *testing.T, id string, more map[string]string) intake.Work {
 	t.Helper()
 	l, err := lessons.Find(id)
 	require.NoError(t, err)
-	w := intake.Work{Lesson: l, Files: map[string][]byte{}}
-	names, err := filepath.Glob(filepath.Join(root, "solutions", l.ID, "*.go"))
+	files, err := proof.Case{Lesson: l}.Files(root)
 	require.NoError(t, err)
-	for _, name := range names {
-		if !strings.HasSuffix(name, "_test.go") {
-			w.Files[filepath.Base(name)], err = os.ReadFile(name)
-			require.NoError(t, err)
-		}
-	}
+	maps.DeleteFunc(files, func(name string, _ []byte) bool { return strings.HasSuffix(name, "_test.go") })
+	w := intake.Work{Lesson: l, Files: files}
 	for name, text := range more {
 		w.Files[name] = []byte(text)
 	}
 	return w
+}
+
+// built is a folder for a student's programs, and the one of the lesson in it.
+func built(t *testing.T, m *Marker, w intake.Work) (folder string, program build.Program) {
+	t.Helper()
+	folder, err := os.MkdirTemp(m.Folder, "b")
+	require.NoError(t, err)
+	require.NoError(t, os.Chmod(folder, 0o755))
+	programs, err := m.Kit.Build(context.Background(), filepath.Join(folder, "a"), []intake.Work{w}, true)
+	require.NoError(t, err)
+	return folder, programs[0]
 }
 
 func TestMarking(t *testing.T) {
@@ -131,22 +138,14 @@ func TestMarking(t *testing.T) {
 	})
 	t.Run("a step that finds no time left says so", func(t *testing.T) {
 		w := solution(t, "01", nil)
-		folder, err := os.MkdirTemp(m.Folder, "b")
-		require.NoError(t, err)
-		require.NoError(t, os.Chmod(folder, 0o755))
-		programs, err := m.Kit.Build(context.Background(), filepath.Join(folder, "a"), []intake.Work{w}, true)
-		require.NoError(t, err)
-		v := m.run(context.Background(), folder, w, programs[0], "", time.Minute, time.Nanosecond)
+		folder, program := built(t, m, w)
+		v := m.run(context.Background(), folder, w, program, "", time.Minute, time.Nanosecond)
 		assert.Equal(t, "not run: the steps before it have used up the lesson's time, 0s", v.Results[0].Reason)
 	})
 	t.Run("what the clock decides is seen twice", func(t *testing.T) {
 		const timed, other = "unknown-user-takes-as-long", "whole-password-counts"
 		w := solution(t, "01", nil)
-		folder, err := os.MkdirTemp(m.Folder, "b")
-		require.NoError(t, err)
-		require.NoError(t, os.Chmod(folder, 0o755))
-		programs, err := m.Kit.Build(context.Background(), filepath.Join(folder, "a"), []intake.Work{w}, true)
-		require.NoError(t, err)
+		folder, program := built(t, m, w)
 		v := grade.Verdict{Lesson: w.Lesson}
 		for _, s := range suites.For(w.Lesson).Steps {
 			r := grade.Result{Step: s, Status: grade.Passed}
@@ -158,9 +157,9 @@ func TestMarking(t *testing.T) {
 		status := func(v grade.Verdict, id string) grade.Status {
 			return v.Results[slices.IndexFunc(v.Results, func(r grade.Result) bool { return r.Step.ID == id })].Status
 		}
-		none := m.again(context.Background(), folder, w, programs[0], grade.Verdict{Lesson: w.Lesson, Results: slices.Clone(v.Results)}, &left{})
+		none := m.again(context.Background(), folder, w, program, grade.Verdict{Lesson: w.Lesson, Results: slices.Clone(v.Results)}, &left{})
 		assert.Equal(t, grade.Failed, status(none, timed), "there is no time for it")
-		got := m.again(context.Background(), folder, w, programs[0], v, &left{alone: time.Minute})
+		got := m.again(context.Background(), folder, w, program, v, &left{alone: time.Minute})
 		assert.Equal(t, grade.Passed, status(got, timed))
 		assert.Equal(t, grade.Failed, status(got, other), "the clock has nothing to do with it")
 	})
@@ -196,13 +195,9 @@ func New(cfg lessons.Config) http.Handler {
 }
 `
 		w := intake.Work{Lesson: lessons.All()[0], Files: map[string][]byte{"server.go": []byte(asks), "main.go": solution(t, "01", nil).Files["main.go"]}}
-		folder, err := os.MkdirTemp(m.Folder, "b")
-		require.NoError(t, err)
-		require.NoError(t, os.Chmod(folder, 0o755))
-		programs, err := m.Kit.Build(context.Background(), filepath.Join(folder, "a"), []intake.Work{w}, false)
-		require.NoError(t, err)
-		require.NoError(t, programs[0].Err)
-		sub := subject.Seated(func() (*subject.Seat, error) { return m.seat(folder, "", programs[0]) }, source(w), 1)
+		folder, program := built(t, m, w)
+		require.NoError(t, program.Err)
+		sub := subject.Seated(func() (*subject.Seat, error) { return m.seat(folder, "", program) }, source(w), 1)
 		defer sub.Close()
 		for _, host := range []string{"127.0.0.1", "localhost"} {
 			settings := sub.Settings(w.Lesson)

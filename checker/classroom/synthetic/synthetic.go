@@ -3,14 +3,10 @@
 package synthetic
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"jwtworkshop/checker/proof"
 	"jwtworkshop/checker/workbook"
@@ -64,21 +60,13 @@ func Class(root, folder string, n int, seed uint64) error {
 func submission(root, to string, l lessons.Lesson, c *proof.Case, solved bool, student int) error {
 	files := workbook.Originals(l)
 	if solved {
-		files = map[string][]byte{}
-		err := fs.WalkDir(os.DirFS(filepath.Join(root, "solutions", l.ID)), ".", func(name string, d fs.DirEntry, err error) error {
-			if err != nil || d.IsDir() || strings.Contains(name, "/") {
-				return err
-			}
-			files[name], err = os.ReadFile(filepath.Join(root, "solutions", l.ID, name))
-			return err
-		})
-		if err != nil {
-			return err
-		}
+		over := proof.Case{Lesson: l}
 		if c != nil {
-			if err := change(root, l, *c, files); err != nil {
-				return err
-			}
+			over = *c
+		}
+		var err error
+		if files, err = over.Files(root); err != nil {
+			return err
 		}
 	}
 	// No two students write the same.
@@ -89,37 +77,4 @@ func submission(root, to string, l lessons.Lesson, c *proof.Case, solved bool, s
 		}
 	}
 	return nil
-}
-
-// change lays a case over a solution's files.
-func change(root string, l lessons.Lesson, c proof.Case, files map[string][]byte) error {
-	dir, err := os.MkdirTemp("", "synthetic-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	overlay, err := c.Overlay(root, dir)
-	if err != nil {
-		return err
-	}
-	text, err := os.ReadFile(overlay)
-	if err != nil {
-		return err
-	}
-	var o struct{ Replace map[string]string }
-	if err := json.Unmarshal(text, &o); err != nil {
-		return err
-	}
-	var errs []error
-	for original, changed := range o.Replace {
-		name := filepath.Base(original)
-		if changed == "" {
-			delete(files, name)
-			continue
-		}
-		var err error
-		files[name], err = os.ReadFile(changed)
-		errs = append(errs, err)
-	}
-	return errors.Join(errs...)
 }
