@@ -306,16 +306,18 @@ func (t *traps) sprung() string {
 }
 
 // remains names the processes of sandboxes that are still there a moment after the
-// last has been ended.
+// last has been ended: those that folder is said to, or in whose world a part of it
+// is mounted, whatever they call themselves.
 func remains(folder string) []string {
 	var left []string
 	for range 50 {
 		left = nil
-		lines, _ := filepath.Glob("/proc/[0-9]*/cmdline")
-		for _, name := range lines {
-			text, err := os.ReadFile(name)
-			if err == nil && (strings.Contains(string(text), folder) || strings.HasPrefix(string(text), "/server\x00")) && name != fmt.Sprintf("/proc/%d/cmdline", os.Getpid()) {
-				left = append(left, filepath.Base(filepath.Dir(name)))
+		processes, _ := filepath.Glob("/proc/[0-9]*")
+		for _, p := range processes {
+			said, _ := os.ReadFile(filepath.Join(p, "cmdline"))
+			mounted, _ := os.ReadFile(filepath.Join(p, "mountinfo"))
+			if (strings.Contains(string(said), folder) || strings.Contains(string(mounted), "/"+filepath.Base(folder)+"/")) && filepath.Base(p) != fmt.Sprint(os.Getpid()) {
+				left = append(left, filepath.Base(p))
 			}
 		}
 		if len(left) == 0 {
