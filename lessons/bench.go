@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"jwtworkshop/mockdb"
@@ -34,7 +35,6 @@ type Settings struct {
 	KeyTTL     time.Duration
 	URL        string      // where the server is reached; "" is where it listens
 	Provider   Provider    // where people sign in (lesson 11)
-	Slow       bool        // the database and the clock take a moment to answer, as they do over a network
 	HashCost   mockdb.Cost // of the passwords of users who are added; zero is mockdb.Cheap
 	Database   string      // lesson 13: where it is; "" is a SQLite file of the server's own
 }
@@ -64,6 +64,7 @@ type Command struct {
 	Username string             // OpAddUser, OpDeleteUser
 	Password string             // OpAddUser
 	Disturb  mockdb.Disturbance // OpDisturb
+	Slow     bool               // OpSlow
 	Mark     string             // OpMark
 }
 
@@ -82,6 +83,7 @@ const (
 	OpReport     = "report"      // what happened behind the server's answers
 	OpReach      = "reach"       // let the server reach more
 	OpMark       = "mark"        // print a line: where it has arrived, so has all that was printed before
+	OpSlow       = "slow"        // let the database and the clock take a moment to answer, as they do over a network
 
 	// For a server with a real database.
 	OpClose   = "close"   // close the server; its database stays
@@ -124,6 +126,7 @@ type Bench struct {
 	pristine *mockdb.DB // what each server's database is a clone of
 	given    *os.File   // the listening socket that the program was started with, if it was asked for
 	ways     []net.Listener
+	slow     atomic.Bool
 
 	mu     sync.Mutex
 	clock  time.Time
@@ -160,6 +163,12 @@ func (b *Bench) Do(c Command) Reply {
 		return Reply{Error: message(err)}
 	case OpClose:
 		b.stop()
+		return Reply{}
+	case OpSlow:
+		b.slow.Store(c.Slow)
+		if b.sql != nil {
+			b.sql.Disturb(mockdb.Disturbance{Slow: c.Slow})
+		}
 		return Reply{}
 	}
 	if b.sql == nil {
@@ -250,6 +259,7 @@ func (b *Bench) stop() {
 
 func (b *Bench) open(c Command) (r Reply) {
 	b.Close()
+	b.slow.Store(false)
 	b.mu.Lock()
 	b.clock, b.visits, b.logged, b.panics = c.Settings.Start.In(zone(c.East)), 0, nil, nil
 	b.mu.Unlock()
@@ -277,19 +287,16 @@ func (b *Bench) open(c Command) (r Reply) {
 	if cfg.URL == "" {
 		cfg.URL = baseURL(l)
 	}
-	if c.Settings.Slow {
-		b.db.AfterLook(aMoment)
-		cfg.Now = func() time.Time {
-			defer aMoment()
-			return b.now()
-		}
+	b.db.AfterLook(b.aMoment)
+	cfg.Now = func() time.Time {
+		defer b.aMoment()
+		return b.now()
 	}
 	if b.OpenSQL != nil {
 		b.sql, err = b.OpenSQL(mockdb.SQLOptions{Source: c.Settings.Database, Fresh: !c.Join, People: b.db.Users()})
 		if err != nil {
 			return Reply{Error: err.Error()}
 		}
-		b.sql.Disturb(mockdb.Disturbance{Slow: c.Settings.Slow})
 		cfg.SQL, r.Database = b.sql.DB(), b.sql.Source()
 	}
 	cfg.Log = slog.New(slog.NewMultiHandler(
@@ -346,10 +353,14 @@ func (b logbook) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// aMoment is long enough for others to come in between: where looking and writing
-// are two things, it shows. To yield is not enough, for their requests may still be
-// on the way.
-func aMoment() { time.Sleep(time.Millisecond) }
+// aMoment is, while the server is slow, long enough for others to come in between:
+// where looking and writing are two things, it shows. To yield is not enough, for
+// their requests may still be on the way.
+func (b *Bench) aMoment() {
+	if b.slow.Load() {
+		time.Sleep(time.Millisecond)
+	}
+}
 
 // watch notes a panic of the handler before net/http cuts the connection.
 func (b *Bench) watch(next http.Handler) http.Handler {

@@ -99,9 +99,7 @@ func (db *DB) Lookup(username string) (User, bool) {
 	db.mu.RLock()
 	u, ok := db.users[username]
 	db.mu.RUnlock()
-	if db.afterLook != nil {
-		db.afterLook()
-	}
+	db.looked()
 	return u, ok
 }
 

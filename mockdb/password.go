@@ -44,6 +44,7 @@ func (db *DB) Verify(passwordHash, password string) bool {
 		return false
 	}
 	got := argon2.IDKey([]byte(password), salt, cost.Time, cost.Memory, cost.Threads, uint32(len(key)))
+	db.looked()
 	return subtle.ConstantTimeCompare(got, key) == 1
 }
 

@@ -35,17 +35,20 @@ func (db *DB) Session(id string) (Session, bool) {
 	db.mu.RLock()
 	s, ok := db.sessions[id]
 	db.mu.RUnlock()
-	if db.afterLook != nil {
-		db.afterLook()
-	}
+	db.looked()
 	return s, ok
 }
 
-// AfterLook has f called after each look at a user or a session, by [DB.Lookup] or
-// [DB.Session]. It is for
-// graders, which let others in there, and is to be called before the database is
-// shared.
+// AfterLook has f called after each look at a user, a password or a session, by
+// [DB.Lookup], [DB.Verify] or [DB.Session]. It is for graders, which let others in
+// there, and is to be called before the database is shared.
 func (db *DB) AfterLook(f func()) { db.afterLook = f }
+
+func (db *DB) looked() {
+	if db.afterLook != nil {
+		db.afterLook()
+	}
+}
 
 // UpdateSession calls change with the stored session and keeps what it leaves
 // there, all under one lock: nobody reads or writes a session in between. If

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -28,7 +27,7 @@ type graded struct {
 	Summary     string   `placeholder:"FILE" help:"Append a summary in Markdown, as GitHub Actions shows it."`
 	Lesson      []string `placeholder:"05" help:"Only these lessons."`
 	Prefix      string   `help:"Cut this off the submissions' names: GitHub Classroom puts the assignment there."`
-	Jobs        int      `short:"j" help:"Students at a time; as many as there are cores unless given."`
+	Jobs        int      `short:"j" help:"Students at a time; twice as many as there are cores unless given."`
 	Selftest    string   `enum:"once,always,never" default:"once" help:"When to see first that this machine holds hostile submissions: once, always or never."`
 	isolated
 	queued
@@ -104,9 +103,7 @@ func (c *graded) begin(d *desk) (s *sitting, err error) {
 		return nil, err
 	}
 	s.closers = append(s.closers, s.ledger.Close)
-	if c.Jobs == 0 {
-		c.Jobs = runtime.NumCPU()
-	}
+	c.Jobs = atOnce(c.Jobs)
 	if c.Isolation == none {
 		d.say("WARNING: no isolation: submissions run with all your rights, and the gradebook says so")
 	}

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"fmt"
 	"path/filepath"
-	"runtime"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -111,7 +110,7 @@ func work(ctx context.Context, q *queue.Queue, about string, marker queue.Marker
 
 type workerCommand struct {
 	NATS     string `name:"nats" required:"" placeholder:"URL" help:"The NATS server."`
-	Jobs     int    `short:"j" help:"Students at a time; as many as there are cores unless given."`
+	Jobs     int    `short:"j" help:"Students at a time; twice as many as there are cores unless given."`
 	Selftest string `enum:"once,always,never" default:"once" help:"When to see first that this machine holds hostile submissions: once, always or never."`
 	isolated
 	dialled
@@ -133,12 +132,9 @@ func (c *workerCommand) Run(d *desk) error {
 	if _, err := engine.Mark(d.ctx, nil); err != nil { // before the first job is taken
 		return err
 	}
-	if c.Jobs == 0 {
-		c.Jobs = runtime.NumCPU()
-	}
 	d.say("takes jobs for %s", here.about)
 	var mu sync.Mutex
-	return work(d.ctx, q, here.about, engine, c.Jobs, func(text string) {
+	return work(d.ctx, q, here.about, engine, atOnce(c.Jobs), func(text string) {
 		mu.Lock()
 		defer mu.Unlock()
 		fmt.Fprintln(d.out, text)

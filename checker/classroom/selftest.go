@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"os"
-	"runtime"
 	"strings"
 	"time"
 
@@ -12,7 +11,7 @@ import (
 
 type selftestCommand struct {
 	Case string `arg:"" optional:"" help:"Only the cases whose names contain this."`
-	Jobs int    `short:"j" help:"Cases at a time; as many as there are cores unless given."`
+	Jobs int    `short:"j" help:"Cases at a time; twice as many as there are cores unless given."`
 	isolated
 }
 
@@ -67,9 +66,6 @@ func selftest(d *desk, here *place, name string, jobs int, tell func(hostile.Out
 	if err := os.Chmod(folder, 0o755); err != nil { // its traps are to be within reach of who gets out
 		return 0, 0, err
 	}
-	if jobs == 0 {
-		jobs = runtime.NumCPU()
-	}
-	e := &hostile.Exam{Marker: marker, Root: here.root, Folder: folder, Slots: jobs}
+	e := &hostile.Exam{Marker: marker, Root: here.root, Folder: folder, Slots: atOnce(jobs)}
 	return e.Run(d.ctx, cases, tell)
 }

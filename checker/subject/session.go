@@ -209,6 +209,18 @@ func (s *Session) ByAddress() string {
 	return s.client.Base()
 }
 
+// Slow makes the server's database and its clock take a moment to answer from now on,
+// or no longer, so that others come in between wherever it asks them. At a URL nothing
+// changes.
+func (s *Session) Slow(t require.TestingT, slow bool) {
+	if s.bench == nil {
+		return
+	}
+	for _, one := range s.all() {
+		one.command("", lessons.Command{Op: lessons.OpSlow, Slow: slow})
+	}
+}
+
 // Replace ends the server and starts another in its place, as fresh as the first
 // was and at the same hour; change makes its settings differ.
 func (s *Session) Replace(t require.TestingT, change func(*lessons.Settings)) {

@@ -241,7 +241,6 @@ func rotation() []grade.Step {
 			Title: "Of twenty refreshes at once with one token, one succeeds at most, and none is a 5xx",
 			Why:   "Who looks first and writes later lets in all who looked before the first had written (a time-of-check to time-of-use race, CWE-367).",
 			Ref:   "RFC 9700 §4.14.2 (recommendations: refresh token rotation)",
-			Set:   func(c *lessons.Settings) { c.Slow = true },
 			Check: func(t require.TestingT, s *subject.Session) {
 				for range 3 {
 					tokens := s.LoginBoth(t, s.Cosmo())
@@ -250,7 +249,10 @@ func rotation() []grade.Step {
 						requests = append(requests, subject.Request(http.MethodPost, "/refresh", subject.Bearer(tokens.Refresh)))
 					}
 					won := 0
-					for _, a := range s.Together(t, requests) {
+					s.Slow(t, true)
+					answers := s.Together(t, requests)
+					s.Slow(t, false)
+					for _, a := range answers {
 						if a.Status == http.StatusOK {
 							won++
 						} else if a.Status < 400 || a.Status >= 500 {
@@ -324,9 +326,11 @@ func rotation() []grade.Step {
 			Title: "What a refresh brings that was under way during the logout is refused",
 			Why:   "A refresh that reads the session, and writes it back when the logout has been there, undoes it. A tab that refreshes by itself does so while its owner clicks on Log out.",
 			Ref:   "CWE-367 (time-of-check to time-of-use race), OWASP ASVS 5.0 §7.4.1 (logout disallows further use of the session)",
-			Set:   func(c *lessons.Settings) { c.Slow = true },
 			Check: func(t require.TestingT, s *subject.Session) {
-				for _, a := range aside(t, s) {
+				s.Slow(t, true)
+				refreshed := aside(t, s)
+				s.Slow(t, false)
+				for _, a := range refreshed {
 					given := forged(a.Text("refresh_token"), "the refresh token of a refresh during which the session was logged out")
 					noRefresh(t, s, "/refresh takes a refresh token of a session that was logged out while it refreshed", subject.Bearer(given))
 				}

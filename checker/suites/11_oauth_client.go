@@ -1176,7 +1176,6 @@ func requireLogin() []grade.Step {
 			Title: "Eight tabs that find the token expired at once refresh it once, and all get through",
 			Why:   "Where refresh tokens work once, the second tab's looks stolen. The provider ends the session, for all eight.",
 			Ref:   "RFC 9700 §4.14.2 (recommendations: refresh token rotation)",
-			Set:   func(c *lessons.Settings) { c.Slow = true },
 			Takes: expiries(1),
 			Check: func(t require.TestingT, s *subject.Session) {
 				p, who := idp(s), somebodyThere()
@@ -1193,7 +1192,10 @@ func requireLogin() []grade.Step {
 				for i := range requests {
 					requests[i] = b.OpenRequest(fmt.Sprintf("/home?tab=%d", i))
 				}
-				for _, a := range s.Together(t, requests) {
+				s.Slow(t, true)
+				answers := s.Together(t, requests)
+				s.Slow(t, false)
+				for _, a := range answers {
 					isHome(t, a, who, "one of eight tabs that find the token expired at once does not get through")
 				}
 				asked(t, s, byRefresh, 1, "eight tabs that find the token expired at once refresh it another number of times than once")

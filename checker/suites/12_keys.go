@@ -656,10 +656,7 @@ func signingKeys() []grade.Step {
 			Title: "Logins that come together at the moment of a rotation get tokens that all work, and so do those from before",
 			Why:   "Who looks first and turns later makes several keys at once. Each is put in the place of the one before, and the key that signed until now falls out with them (CWE-367).",
 			Ref:   "OIDC Core 1.0 §10.1.1 (rotation of asymmetric signing keys), CWE-362 (concurrent execution using a shared resource)",
-			Set: func(c *lessons.Settings) {
-				shortKeys(c)
-				c.Slow = true
-			},
+			Set:   shortKeys,
 			Takes: func(c lessons.Settings) time.Duration { return rotations * pastKey(c) },
 			Check: func(t require.TestingT, s *subject.Session) {
 				crowd := 8
@@ -673,7 +670,9 @@ func signingKeys() []grade.Step {
 					for range crowd {
 						requests = append(requests, subject.Request(http.MethodPost, "/login", s.Cosmo().Credentials()))
 					}
+					s.Slow(t, true)
 					answers := s.Together(t, requests)
+					s.Slow(t, false)
 					set, _ := published(t, s)
 					shown := map[string]bool{}
 					work := func(token probe.Token) {
