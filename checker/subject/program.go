@@ -599,6 +599,9 @@ func Build(ctx context.Context, root, pkg, out string, flags ...string) error {
 	}
 	defer os.RemoveAll(scratch)
 	cmd.Env = append(os.Environ(), "GOTMPDIR="+scratch)
+	if os.Getenv("GOGC") == "" {
+		cmd.Env = append(cmd.Env, "GOGC=400") // compiler and linker end before collecting pays
+	}
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output
 	err = cmd.Run()
