@@ -97,6 +97,24 @@ func verified(t require.TestingT, s *subject.Session, token probe.Token) (forge.
 	return decoded, key
 }
 
+// keyIsGone tells whether a token names a key that has left the set, as it may once
+// its last token has expired.
+func keyIsGone(t require.TestingT, s *subject.Session, token probe.Token) bool {
+	kid, _ := s.Decode(t, token).Header["kid"].(string)
+	if kid == "" {
+		return false
+	}
+	set := s.Get(t, jwksPath)
+	texts, err := forge.ReadKeySet(set.ReplyBody)
+	if err != nil || set.Status != http.StatusOK {
+		return false
+	}
+	return !slices.ContainsFunc(texts, func(text json.RawMessage) bool {
+		key, err := forge.ReadKey(text)
+		return err == nil && key.Kid() == kid
+	})
+}
+
 func kids(keys []forge.PublicKey) []string {
 	var list []string
 	for _, key := range keys {
