@@ -290,47 +290,9 @@ func signingKeys() []grade.Step {
 				opens(t, s, next.Access)
 				s.Get(t, "/profile", subject.Bearer(forged("a.b.c", "that is none")))
 				public, set := published(t, s)
-				shown := members(set)
-				if s.Controlled() { // another key signs, and the first has become an old one
-					s.Advance(t, pastKey(s.Settings))
-					s.Login(t, s.Cosmo())
-					more, later := published(t, s)
-					public, shown = append(public, more...), append(shown, members(later)...)
-				}
-				for _, key := range shown {
-					for _, private := range []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"} {
-						if _, there := key[private]; there {
-							s.Fail(t, fmt.Sprintf("a key of the set has the member %q, which is private", private), "public members only: kty, crv, x, y, kid, use, alg", "the members "+show(slices.Sorted(maps.Keys(key))))
-						}
-					}
-				}
-				for _, e := range s.Log() {
-					answer, _ := e.JSON()
-					seen := []any{answer}
-					for _, field := range []string{"access_token", "refresh_token"} {
-						if token, err := forge.Decode(e.Text(field)); err == nil {
-							seen = append(seen, token.Header, token.Claims)
-						}
-					}
-					var headers strings.Builder
-					e.ReplyHeader.Write(&headers)
-					for _, key := range public {
-						if key.PrivateIn(seen) || key.PrivateInText(headers.String()) {
-							probe.Fail(t, &probe.Failure{Claim: "the private half of a key is in an answer or in a token", Sent: e, Want: "the public half only", Got: "what the key " + strconv.Quote(key.Kid()) + " signs with"})
-						}
-					}
-				}
+				onlyPublic(t, s, set)
+				staysInside(t, s, public)
 				set.Hides(t, "the secret is in the key set", spellings(s.Settings.Secret)...)
-				if !s.Controlled() {
-					return // nobody sees its log
-				}
-				for line := range strings.Lines(s.Logged(t)) {
-					for _, key := range public {
-						if key.PrivateInText(line) {
-							s.Fail(t, "the private half of a key is in the log", "a log without it", "a line with what the key "+strconv.Quote(key.Kid())+" signs with")
-						}
-					}
-				}
 			},
 		},
 		{
@@ -717,8 +679,8 @@ func signingKeys() []grade.Step {
 			},
 		},
 		{
-			ID: "older-key-opens-no-more", Task: 3, Needs: []string{"living-tokens-survive-rotations", "public-key-is-no-secret", "key-in-the-token-is-not-trusted"},
-			Title: "A token of an older key is asked all that one of the newest is asked, and so is a forged one",
+			ID: "older-key-opens-no-more", Task: 3, Needs: []string{"living-tokens-survive-rotations", "private-keys-stay-inside", "public-key-is-no-secret", "key-in-the-token-is-not-trusted"},
+			Title: "A token of an older key is asked all that one of the newest is asked, and the private half of that key is still nobody's",
 			Why:   "Who verifies the tokens of older keys in a place of their own has a second door, and forgets a lock there: what the token is for, whether it has expired, or who may have signed it.",
 			Ref:   "RFC 8725 §3.1 (perform algorithm verification) and §3.12 (mutually exclusive validation rules)",
 			Set:   shortKeys,
@@ -736,6 +698,9 @@ func signingKeys() []grade.Step {
 				s.Advance(t, pastKey(s.Settings))
 				opens(t, s, s.Login(t, s.Cosmo()).Access) // of the next key
 				opens(t, s, v.tokens.Access)
+				public, set := published(t, s)
+				onlyPublic(t, s, set)
+				staysInside(t, s, public)
 				stayShut(t, s, v.tokens.Refresh, "a refresh token of an older key opens %s")
 				noRefresh(t, s, "/refresh takes an access token of an older key", subject.Bearer(v.tokens.Access))
 				for _, mine := range forge.NewKeyPairs() {
@@ -807,6 +772,48 @@ func signingKeys() []grade.Step {
 				}
 			},
 		},
+	}
+}
+
+// onlyPublic wants no key of a set to have a private member.
+func onlyPublic(t require.TestingT, s *subject.Session, set *subject.Answer) {
+	for _, key := range members(set) {
+		for _, private := range []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"} {
+			if _, there := key[private]; there {
+				s.Fail(t, fmt.Sprintf("a key of the set has the member %q, which is private", private), "public members only: kty, crv, x, y, kid, use, alg", "the members "+show(slices.Sorted(maps.Keys(key))))
+			}
+		}
+	}
+}
+
+// staysInside wants no answer so far, and no line of the log, to hold the private half
+// of one of the keys.
+func staysInside(t require.TestingT, s *subject.Session, public []forge.PublicKey) {
+	for _, e := range s.Log() {
+		answer, _ := e.JSON()
+		seen := []any{answer}
+		for _, field := range []string{"access_token", "refresh_token"} {
+			if token, err := forge.Decode(e.Text(field)); err == nil {
+				seen = append(seen, token.Header, token.Claims)
+			}
+		}
+		var headers strings.Builder
+		e.ReplyHeader.Write(&headers)
+		for _, key := range public {
+			if key.PrivateIn(seen) || key.PrivateInText(headers.String()) {
+				probe.Fail(t, &probe.Failure{Claim: "the private half of a key is in an answer or in a token", Sent: e, Want: "the public half only", Got: "what the key " + strconv.Quote(key.Kid()) + " signs with"})
+			}
+		}
+	}
+	if !s.Controlled() {
+		return // nobody sees its log
+	}
+	for line := range strings.Lines(s.Logged(t)) {
+		for _, key := range public {
+			if key.PrivateInText(line) {
+				s.Fail(t, "the private half of a key is in the log", "a log without it", "a line with what the key "+strconv.Quote(key.Kid())+" signs with")
+			}
+		}
 	}
 }
 
