@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"maps"
 	"math/big"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -185,6 +186,8 @@ func (k PublicKey) Spellings() []Spelling {
 		{"its JWK", k.Text},
 		{"its JWK with the members in order", sorted},
 		{"its kid", []byte(k.Kid())},
+		{"its bytes as JSON", must(json.Marshal(point))},
+		{"its bytes as Go prints them", fmt.Append(nil, point)},
 	}
 	if k.ec != nil {
 		list = append(list,
@@ -214,6 +217,39 @@ func (k PublicKey) PrivateIn(value any) bool {
 	case json.Number:
 		n, ok := new(big.Int).SetString(v.String(), 10)
 		return ok && n.Sign() > 0 && n.BitLen() > 128 && n.BitLen() <= 256 && k.isHalf(n.FillBytes(make([]byte, 32)))
+	}
+	return false
+}
+
+// keyRun is what may be a key in base64 or hex, or as a number.
+var keyRun = regexp.MustCompile(`[A-Za-z0-9+/_-]{32,}`)
+
+// byteList is a list of numbers as Go's %v and JSON write it.
+var byteList = regexp.MustCompile(`\[\d+(?:[ ,]+\d+)+\]`)
+
+// quoted is a text as Go quotes it.
+var quoted = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
+
+// PrivateInText is PrivateIn for what is no JSON: a line of a log, a header.
+func (k PublicKey) PrivateInText(text string) bool {
+	for _, one := range quoted.FindAllString(text, -1) { // package log/slog writes bytes so
+		if raw, err := strconv.Unquote(one); err == nil && k.halfIn(raw) {
+			return true
+		}
+	}
+	for _, run := range keyRun.FindAllString(text, -1) {
+		if k.halfIn(run) || k.PrivateIn(json.Number(strings.TrimLeft(run, "+"))) { // %+v of a big.Int
+			return true
+		}
+	}
+	for _, list := range byteList.FindAllString(text, -1) {
+		var raw []any
+		for _, number := range strings.FieldsFunc(list, func(r rune) bool { return r < '0' || r > '9' }) {
+			raw = append(raw, json.Number(number))
+		}
+		if k.isHalf(octets(raw)) {
+			return true
+		}
 	}
 	return false
 }

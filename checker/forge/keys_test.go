@@ -12,6 +12,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
+	"fmt"
+	"log/slog"
 	"math/big"
 	"strconv"
 	"strings"
@@ -104,6 +106,28 @@ func TestKeyPairsAreKeysToOthers(t *testing.T) {
 	require.NoError(t, err)
 	number := read(t, map[string]any{"kty": "EC", "crv": "P-256", "x": base64url(point(t, ec)[1:33]), "y": base64url(point(t, ec)[33:])})
 	assert.True(t, number.PrivateIn(json.Number(new(big.Int).SetBytes(scalar).String())), "as json.Marshal writes a big.Int")
+
+	der, err := x509.MarshalPKCS8PrivateKey(ec)
+	require.NoError(t, err)
+	framed := string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	for _, lines := range []struct {
+		key     forge.PublicKey
+		private []any
+		public  any
+	}{
+		{whole, []any{ed, ed.Seed(), base64url(ed), hex.EncodeToString(ed.Seed()), fmt.Sprint(ed), fmt.Sprintf("%+v", struct{ Key []byte }{ed})}, edPublic},
+		{number, []any{framed, scalar, hex.EncodeToString(scalar), fmt.Sprintf("{D:%+d}", new(big.Int).SetBytes(scalar))}, point(t, ec)},
+	} {
+		logged := func(value any) string {
+			var line strings.Builder
+			slog.New(slog.NewTextHandler(&line, nil)).Info("a new key", "kid", "k1", "key", value)
+			return line.String()
+		}
+		for _, private := range lines.private {
+			assert.True(t, lines.key.PrivateInText(logged(private)), logged(private))
+		}
+		assert.False(t, lines.key.PrivateInText(logged(lines.public)), logged(lines.public))
+	}
 }
 
 func base64url(raw []byte) string { return base64.RawURLEncoding.EncodeToString(raw) }

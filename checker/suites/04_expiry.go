@@ -9,6 +9,7 @@ import (
 
 	"jwtworkshop/checker/forge"
 	"jwtworkshop/checker/grade"
+	"jwtworkshop/checker/probe"
 	"jwtworkshop/checker/subject"
 	"jwtworkshop/lessons"
 )
@@ -27,6 +28,15 @@ func pastAccess(c lessons.Settings) time.Duration { return c.AccessTTL + leeway 
 // beforeAccess is shortly before an access token expires. Dates are in whole
 // seconds, so the last two are in doubt.
 func beforeAccess(c lessons.Settings) time.Duration { return max(0, c.AccessTTL-2*time.Second) }
+
+// expired wants a door to refuse a token as one that has expired.
+func expired(t require.TestingT, s *subject.Session, token probe.Token, door string) *subject.Answer {
+	a, claim := s.Get(t, door, subject.Bearer(token)), "an expired token opens "+door
+	if a.Status == http.StatusUnauthorized && keyIsGone(t, s, token) {
+		return a.Refused(t, claim) // who has no key any more cannot tell it from a forged one
+	}
+	return a.RefusedSaying(t, "Token has expired", claim)
+}
 
 // expiring logs cosmo in, shows that the doors open, and wants the token to say
 // when it expires.
@@ -131,8 +141,7 @@ func expiry() []grade.Step {
 				got, _, _ := expiring(t, s)
 				s.Advance(t, pastAccess(s.Settings)+leeway)
 				for _, door := range doors {
-					s.Get(t, door, subject.Bearer(got.Access)).
-						RefusedSaying(t, "Token has expired", "an expired token opens "+door).
+					expired(t, s, got.Access, door).
 						Challenges(t, "invalid_token", "the refusal of an expired token does not say invalid_token")
 				}
 				nothingFollows(t, s, got.Access)
@@ -160,7 +169,7 @@ func expiry() []grade.Step {
 			Check: func(t require.TestingT, s *subject.Session) {
 				got, honest, _ := expiring(t, s)
 				s.Advance(t, pastAccess(s.Settings)+leeway)
-				s.Get(t, "/profile", subject.Bearer(got.Access)).RefusedSaying(t, "Token has expired", "an expired token opens /profile")
+				expired(t, s, got.Access, "/profile")
 				for _, bad := range []struct{ raw, what string }{
 					{forge.TamperSignature(got.Access.Raw), "expired, and with a changed signature"},
 					{forge.ReplacePayload(got.Access.Raw, honest.With("sub", "grace").Claims), "expired, and with another sub"},

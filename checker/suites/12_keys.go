@@ -97,6 +97,24 @@ func verified(t require.TestingT, s *subject.Session, token probe.Token) (forge.
 	return decoded, key
 }
 
+// keyIsGone tells whether a token names a key that has left the set, as it may once
+// its last token has expired.
+func keyIsGone(t require.TestingT, s *subject.Session, token probe.Token) bool {
+	kid, _ := s.Decode(t, token).Header["kid"].(string)
+	if kid == "" {
+		return false
+	}
+	set := s.Get(t, jwksPath)
+	texts, err := forge.ReadKeySet(set.ReplyBody)
+	if err != nil || set.Status != http.StatusOK {
+		return false
+	}
+	return !slices.ContainsFunc(texts, func(text json.RawMessage) bool {
+		key, err := forge.ReadKey(text)
+		return err == nil && key.Kid() == kid
+	})
+}
+
 func kids(keys []forge.PublicKey) []string {
 	var list []string
 	for _, key := range keys {
@@ -177,7 +195,8 @@ func lastingOf(s *subject.Session, tokens subject.Tokens) lasting {
 func (l lasting) works(t require.TestingT, s *subject.Session) {
 	if !s.Now().After(l.until) {
 		opens(t, s, l.Token)
-		verified(t, s, l.Token)
+		token, key := verified(t, s, l.Token)
+		fits(t, s, token, key)
 	}
 }
 
@@ -204,6 +223,7 @@ func signingKeys() []grade.Step {
 			Why:   "A service that is to verify your tokens has none. It needs the public key, and where to get it.",
 			Ref:   "RFC 7517 §5 (JWK Set), RFC 8414 §2 (jwks_uri)",
 			Check: func(t require.TestingT, s *subject.Session) {
+				s.Login(t, s.Cosmo()) // a server may make its first key then
 				_, a := published(t, s)
 				a.JSONBody(t, "the key set is not answered as JSON")
 				for _, option := range []subject.Option{
@@ -211,6 +231,15 @@ func signingKeys() []grade.Step {
 					subject.Authorization("Basic Y29zbW86c3BhY2UtY29yZ2k=", forged("", "")),
 				} {
 					s.Get(t, jwksPath, option).Is(t, http.StatusOK, "the key set is not shown to whoever sends an Authorization header")
+				}
+				if !s.Controlled() {
+					return
+				}
+				// In base64 three keys of four have a + or a /. The others look like base64url.
+				for range 8 {
+					s.Replace(t, func(*lessons.Settings) {})
+					s.Login(t, s.Cosmo())
+					published(t, s)
 				}
 			},
 		},
@@ -252,7 +281,7 @@ func signingKeys() []grade.Step {
 		},
 		{
 			ID: "private-keys-stay-inside", Task: 1, Needs: []string{"jwks-is-open-to-everybody"},
-			Title: "No private half of a key, and no secret, is in the set, in a token or in another answer",
+			Title: "No private half of a key, and no secret, is in the set, in a token, in another answer or in the log",
 			Why:   "json.Marshal of a key pair writes both halves. Whoever reads the set then signs tokens as you do.",
 			Ref:   "RFC 7517 §9.2 (preventing disclosure of non-public key information), RFC 8037 §2 and RFC 7518 §6.2.2 (d)",
 			Check: func(t require.TestingT, s *subject.Session) {
@@ -261,27 +290,8 @@ func signingKeys() []grade.Step {
 				opens(t, s, next.Access)
 				s.Get(t, "/profile", subject.Bearer(forged("a.b.c", "that is none")))
 				public, set := published(t, s)
-				for _, key := range members(set) {
-					for _, private := range []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"} {
-						if _, there := key[private]; there {
-							s.Fail(t, fmt.Sprintf("a key of the set has the member %q, which is private", private), "public members only: kty, crv, x, y, kid, use, alg", "the members "+show(slices.Sorted(maps.Keys(key))))
-						}
-					}
-				}
-				for _, e := range s.Log() {
-					answer, _ := e.JSON()
-					seen := []any{answer}
-					for _, field := range []string{"access_token", "refresh_token"} {
-						if token, err := forge.Decode(e.Text(field)); err == nil {
-							seen = append(seen, token.Header, token.Claims)
-						}
-					}
-					for _, key := range public {
-						if key.PrivateIn(seen) {
-							probe.Fail(t, &probe.Failure{Claim: "the private half of a key is in an answer or in a token", Sent: e, Want: "the public half only", Got: "what the key " + strconv.Quote(key.Kid()) + " signs with"})
-						}
-					}
-				}
+				onlyPublic(t, s, set)
+				staysInside(t, s, public)
 				set.Hides(t, "the secret is in the key set", spellings(s.Settings.Secret)...)
 			},
 		},
@@ -291,8 +301,10 @@ func signingKeys() []grade.Step {
 			Why:   "A key in the code is everybody's who can read the code: a colleague, a customer, the finder of a backup.",
 			Ref:   "CWE-321 (use of a hard-coded cryptographic key)",
 			Check: func(t require.TestingT, s *subject.Session) {
+				s.Login(t, s.Cosmo())
 				first, _ := published(t, s)
 				s.Replace(t, func(c *lessons.Settings) { c.Secret = []byte(strings.Repeat("another secret, ", 3)) })
+				s.Login(t, s.Cosmo())
 				second, _ := published(t, s)
 				for _, one := range first {
 					for _, other := range second {
@@ -335,6 +347,10 @@ func signingKeys() []grade.Step {
 					v.refused(t, s, "signed with HS256 and, for a secret, the public key: "+one.What, "a token signed with the public key",
 						func(honest forge.Token) string { return honest.Sign("HS256", one.Bytes) })
 				}
+				for _, word := range []string{"", "secret", "changeme", v.access.Text("iss"), strings.Repeat("\x00", 32)} {
+					v.refused(t, s, fmt.Sprintf("signed with HS256 and the secret %q, under your kid", word), "a token signed with what anybody guesses",
+						func(honest forge.Token) string { return honest.Sign("HS256", []byte(word)) })
+				}
 				for _, alg := range []string{"HS384", "HS512"} {
 					v.refused(t, s, "signed with "+alg+" and, for a secret, the public key's PEM", "a token signed with the public key",
 						func(honest forge.Token) string { return honest.Sign(alg, written[0].Bytes) })
@@ -365,6 +381,10 @@ func signingKeys() []grade.Step {
 					}
 					v.refused(t, s, how+", and unsigned", "a token whose key nobody knows",
 						func(honest forge.Token) string { return forge.Signed(change(honest), honest.Alg(), nil) })
+					if secret := s.Settings.Secret; len(secret) > 0 { // refresh tokens may be signed with it
+						stayShut(t, s, forged(change(v.access).Sign("HS256", secret), how+", signed with HS256 and the secret of your configuration"),
+							"an access token that the shared secret has signed opens %s")
+					}
 				}
 				v.unharmed(t, s)
 			},
@@ -461,15 +481,21 @@ func signingKeys() []grade.Step {
 			Why:   "If you fetch what a stranger names, the stranger has your server knock at doors inside your network; if you trust it, the stranger signs.",
 			Ref:   "RFC 8725 §3.10 (jku, x5u: server-side request forgery), RFC 7515 §4.1.2 and §4.1.5 (jku, x5u)",
 			Check: func(t require.TestingT, s *subject.Session) {
+				here := s.ByAddress()
 				v := victimOf(t, s)
 				for _, mine := range forge.NewKeyPairs() {
 					bait := baited(t, s, mine, v.key.Kid())
 					defer bait.Close()
 					for _, points := range []struct{ name, path string }{
 						{"jku", jwksPath}, {"jku", "/" + strings.TrimPrefix(v.access.Text("iss"), "https://") + jwksPath}, // an allowlist by Contains is none
+						{"jku", "@" + v.access.Text("iss")}, {"jku", "@" + here}, // nor is one by HasPrefix: what stands before the @ is a user's name
 						{"x5u", "/certificate.pem"}, {"jwks_uri", jwksPath}, {"kid", jwksPath}, {"iss", ""},
 					} {
 						name, address := points.name, bait.URL+points.path
+						if site, within := strings.CutPrefix(points.path, "@"); within {
+							_, site, _ = strings.Cut(site, "://")
+							address = strings.Replace(bait.URL, "://", "://"+site+"@", 1) + jwksPath
+						}
 						for _, kid := range []string{v.key.Kid(), "mine"} {
 							v.refused(t, s, fmt.Sprintf("signed with a stranger's key of %s, and its %s says where that is", mine.Alg, name), "a token that says where its key is",
 								func(honest forge.Token) string {
@@ -566,6 +592,7 @@ func signingKeys() []grade.Step {
 			Ref:   "RFC 9111 §5.2.2.1 (max-age), OIDC Core 1.0 §10.1.1 (rotation of asymmetric signing keys)",
 			Set:   func(c *lessons.Settings) { c.KeyTTL = 24 * time.Hour },
 			Check: func(t require.TestingT, s *subject.Session) {
+				s.Login(t, s.Cosmo())
 				_, a := published(t, s)
 				if kept := kept(a, s.Now()); kept >= s.Settings.KeyTTL {
 					s.Fail(t, fmt.Sprintf("caches may keep the key set for %v, and KeyTTL is %v", kept, s.Settings.KeyTTL), "Cache-Control: max-age=300, or so, or none", a.Headers("Cache-Control", "Expires"))
@@ -652,6 +679,54 @@ func signingKeys() []grade.Step {
 			},
 		},
 		{
+			ID: "older-key-opens-no-more", Task: 3, Needs: []string{"living-tokens-survive-rotations", "private-keys-stay-inside", "public-key-is-no-secret", "key-in-the-token-is-not-trusted"},
+			Title: "A token of an older key is asked all that one of the newest is asked, and the private half of that key is still nobody's",
+			Why:   "Who verifies the tokens of older keys in a place of their own has a second door, and forgets a lock there: what the token is for, whether it has expired, or who may have signed it.",
+			Ref:   "RFC 8725 §3.1 (perform algorithm verification) and §3.12 (mutually exclusive validation rules)",
+			Set:   shortKeys,
+			Takes: func(c lessons.Settings) time.Duration { return pastKey(c) + pastAccess(c) },
+			Check: func(t require.TestingT, s *subject.Session) {
+				used := s.LoginBoth(t, s.Cosmo())
+				next := rotated(t, s, used)
+				out, goes := s.LoginBoth(t, s.Cosmo()), subject.Tokens{}
+				logsOut(t, s, "/logout", out.Access, "a logout with a good access token is refused")
+				if s.Controlled() {
+					goes = s.LoginBoth(t, s.NewUser(t))
+				}
+				v := victimOf(t, s)
+				old := v.tokens.Access
+				s.Advance(t, pastKey(s.Settings))
+				opens(t, s, s.Login(t, s.Cosmo()).Access) // of the next key
+				opens(t, s, v.tokens.Access)
+				public, set := published(t, s)
+				onlyPublic(t, s, set)
+				staysInside(t, s, public)
+				stayShut(t, s, v.tokens.Refresh, "a refresh token of an older key opens %s")
+				noRefresh(t, s, "/refresh takes an access token of an older key", subject.Bearer(v.tokens.Access))
+				for _, mine := range forge.NewKeyPairs() {
+					v.refused(t, s, "signed with a stranger's key and "+mine.Alg+", under the kid of an older key of yours", "a token of a stranger's key", mine.Sign)
+					v.refused(t, s, "signed with a stranger's key of "+mine.Alg+", which it brings along as jwk, under the kid of an older key of yours", "a token that brings its own key",
+						func(honest forge.Token) string { return mine.Sign(honest.WithHeader("jwk", mine.JWK(v.key.Kid()))) })
+				}
+				for _, one := range v.key.Spellings() {
+					v.refused(t, s, "signed with HS256 and, for a secret, an older public key: "+one.What, "a token signed with a public key",
+						func(honest forge.Token) string { return honest.Sign("HS256", one.Bytes) })
+				}
+				gone(t, s, out, "of an older key, whose session was logged out")
+				if s.Controlled() {
+					opens(t, s, goes.Access)
+					s.DeleteUser(t, goes.User)
+					gone(t, s, goes, "of an older key, whose user was deleted")
+				}
+				noRefresh(t, s, "a used refresh token of an older key works again", subject.Bearer(used.Refresh))
+				noRefresh(t, s, "a session goes on although a refresh token of an older key was used twice", subject.Bearer(next.Refresh))
+				v.unharmed(t, s)
+				s.Advance(t, pastAccess(s.Settings))
+				stayShut(t, s, old, "an access token opens %s after its time, when another key signs")
+				opens(t, s, s.Login(t, s.Cosmo()).Access)
+			},
+		},
+		{
 			ID: "rotation-at-once-loses-no-key", Task: 3, Needs: []string{"new-key-is-published-when-it-signs", "living-tokens-survive-rotations"},
 			Title: "Logins that come together at the moment of a rotation get tokens that all work, and so do those from before",
 			Why:   "Who looks first and turns later makes several keys at once. Each is put in the place of the one before, and the key that signed until now falls out with them (CWE-367).",
@@ -697,6 +772,48 @@ func signingKeys() []grade.Step {
 				}
 			},
 		},
+	}
+}
+
+// onlyPublic wants no key of a set to have a private member.
+func onlyPublic(t require.TestingT, s *subject.Session, set *subject.Answer) {
+	for _, key := range members(set) {
+		for _, private := range []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"} {
+			if _, there := key[private]; there {
+				s.Fail(t, fmt.Sprintf("a key of the set has the member %q, which is private", private), "public members only: kty, crv, x, y, kid, use, alg", "the members "+show(slices.Sorted(maps.Keys(key))))
+			}
+		}
+	}
+}
+
+// staysInside wants no answer so far, and no line of the log, to hold the private half
+// of one of the keys.
+func staysInside(t require.TestingT, s *subject.Session, public []forge.PublicKey) {
+	for _, e := range s.Log() {
+		answer, _ := e.JSON()
+		seen := []any{answer}
+		for _, field := range []string{"access_token", "refresh_token"} {
+			if token, err := forge.Decode(e.Text(field)); err == nil {
+				seen = append(seen, token.Header, token.Claims)
+			}
+		}
+		var headers strings.Builder
+		e.ReplyHeader.Write(&headers)
+		for _, key := range public {
+			if key.PrivateIn(seen) || key.PrivateInText(headers.String()) {
+				probe.Fail(t, &probe.Failure{Claim: "the private half of a key is in an answer or in a token", Sent: e, Want: "the public half only", Got: "what the key " + strconv.Quote(key.Kid()) + " signs with"})
+			}
+		}
+	}
+	if !s.Controlled() {
+		return // nobody sees its log
+	}
+	for line := range strings.Lines(s.Logged(t)) {
+		for _, key := range public {
+			if key.PrivateInText(line) {
+				s.Fail(t, "the private half of a key is in the log", "a log without it", "a line with what the key "+strconv.Quote(key.Kid())+" signs with")
+			}
+		}
 	}
 }
 
@@ -777,7 +894,8 @@ func kept(a *subject.Answer, now time.Time) time.Duration {
 		case "no-store", "no-cache":
 			return 0
 		case "max-age", "s-maxage":
-			if seconds, err := strconv.ParseUint(strings.Trim(value, `"`), 10, 31); err == nil {
+			// A number that is too large counts as the largest there is (RFC 9111 §1.2.2).
+			if seconds, err := strconv.ParseUint(strings.Trim(value, `"`), 10, 31); err == nil || errors.Is(err, strconv.ErrRange) {
 				longest, stated = max(longest, time.Duration(seconds)*time.Second), true
 			}
 		}

@@ -6,10 +6,14 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"math"
 	"net/http"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 
@@ -130,15 +134,49 @@ func (s stored) holdsToken(token string) (string, bool) {
 	return where, where != ""
 }
 
-func (s stored) rows() (n int) {
+// token68 is what may stand in an Authorization header (RFC 9110 §11.2), long enough
+// to be a token or the hash of one.
+var token68 = regexp.MustCompile(`^[A-Za-z0-9._~+/:|-]{16,}=*$`)
+
+// maxTexts bounds how many values of a database are tried as a token.
+const maxTexts = 64
+
+// texts are the values that could be sent as a token, each once: as they are, and
+// bytes in hex and in base64url.
+func (s stored) texts() []string {
+	seen := map[string]bool{}
 	for _, table := range s {
-		n += len(table.Rows)
+		for _, row := range table.Rows {
+			for _, cell := range row {
+				forms := []string{string(cell)}
+				if !utf8.Valid(cell) {
+					forms = []string{hex.EncodeToString(cell), base64.RawURLEncoding.EncodeToString(cell)}
+				}
+				for _, form := range forms {
+					if token68.MatchString(form) && len(seen) < maxTexts {
+						seen[form] = true
+					}
+				}
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(seen))
+}
+
+// rows is how many rows each table has.
+func (s stored) rows() map[string]int {
+	n := map[string]int{}
+	for _, table := range s {
+		n[table.Name] = len(table.Rows)
 	}
 	return n
 }
 
 // faults are in which ways a database fails.
 var faults = []mockdb.Fault{mockdb.Gone, mockdb.Locked, mockdb.Full}
+
+// few rows are no growth, whatever they are.
+const few = 4
 
 // maxStatements bounds how many statements a login or a refresh may take.
 const maxStatements = 40
@@ -184,9 +222,13 @@ func database() []grade.Step {
 				}
 				s.LoginBoth(t, u)
 				if s.Controlled() {
-					for _, name := range []string{`o'hara`, `x"; DROP TABLE users; --`, `50%_off\`} {
+					for _, name := range []string{`o'hara`, `x"; DROP TABLE users; --`, `50%_off\`, `x' OR '1'='1' OR 'x`, `%`} {
 						named := s.AddRow(t, name+u.Username, u.Password)
-						own(t, s.Get(t, "/profile", subject.Bearer(s.LoginBoth(t, named).Access)), named)
+						stays, tokens := s.LoginBoth(t, u), rotated(t, s, s.LoginBoth(t, named))
+						own(t, s.Get(t, "/profile", subject.Bearer(tokens.Access)), named)
+						logsOut(t, s, "/logout-all", tokens.Access, "a user with such a name cannot log out everywhere")
+						gone(t, s, tokens, "after /logout-all of a user with such a name")
+						alive(t, s, stays)
 					}
 				}
 			},
@@ -288,6 +330,25 @@ func database() []grade.Step {
 			},
 		},
 		{
+			ID: "ended-session-stays-ended", Task: 2, Needs: []string{"newcomer-can-log-in"},
+			Title: "A session that has ended does not come back with the next login, of whomever",
+			Why:   "Who deletes the row of a session and lets the database count gives its number away again: SQLite's INTEGER PRIMARY KEY takes the highest one plus one. The old token then belongs to the new session.",
+			Ref:   "SQLite, ROWIDs and the INTEGER PRIMARY KEY (AUTOINCREMENT prevents the reuse), OWASP ASVS 5.0 §7.4.1 (logout disallows further use of the session)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				u, second := s.Newcomer(t), s.Newcomer(t)
+				for _, path := range []string{"/logout", "/logout-all"} {
+					for _, next := range []subject.User{u, second} {
+						old := s.LoginBoth(t, u) // the newest of all
+						opens(t, s, old.Access)
+						logsOut(t, s, path, old.Access, "a logout with a good access token is refused")
+						begun := alive(t, s, s.LoginBoth(t, next))
+						gone(t, s, old, "of a session that was logged out, after the next login")
+						alive(t, s, begun)
+					}
+				}
+			},
+		},
+		{
 			ID: "old-name-brings-no-old-session", Task: 2, Needs: []string{"newcomer-can-log-in"},
 			Title: "Who gets the name of a deleted user gets none of their sessions",
 			Why:   "Names are given again, in companies and in forums. Sessions that are found by name are then somebody else's.",
@@ -318,6 +379,15 @@ func database() []grade.Step {
 				for range 8 {
 					tokens = append(tokens, rotated(t, s, s.LoginBoth(t, u)).Refresh.Raw)
 				}
+				if s.Controlled() { // the generator of another server begins anew, and so does one that was given a seed
+					s.Replace(t, func(*lessons.Settings) {})
+					u := s.Newcomer(t)
+					for range 8 {
+						if again := s.LoginBoth(t, u).Refresh.Raw; slices.Contains(tokens, again) {
+							s.Fail(t, "another server gives the same refresh tokens", "random bytes of crypto/rand", again+" in both")
+						}
+					}
+				}
 				if got := bits(tokens); got < minBits {
 					s.Fail(t, "refresh tokens differ from each other in too little", fmt.Sprintf("%d random bits or more", minBits), fmt.Sprintf("%.0f at most: %s", got, tokens[0]))
 				}
@@ -346,6 +416,9 @@ func database() []grade.Step {
 				}
 				if table, there := dump.holds(u.Password); there {
 					s.Fail(t, "a password can be read in the table "+table, "no password in any table", "the password of "+u.Username)
+				}
+				for _, found := range dump.texts() {
+					noRefresh(t, s, "what is stored in the database is taken for a refresh token", subject.Bearer(forged(found, "a value from one of your tables")))
 				}
 				alive(t, s, line[2])
 			},
@@ -421,6 +494,26 @@ func database() []grade.Step {
 			},
 		},
 		{
+			ID: "refresh-brings-no-session-back", Task: 4, Needs: []string{"logout-counts-on-every-server"},
+			Title: "A refresh that is under way does not undo a logout",
+			Why:   "Who reads the row of a session, changes it and writes all of it back writes what it said before the logout. That the token was rotated in one statement does not help.",
+			Ref:   "CWE-367 (time-of-check to time-of-use race), OWASP ASVS 5.0 §7.4.1 (logout disallows further use of the session)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				u := s.Newcomer(t)
+				var all []subject.Tokens
+				for range 25 { // one by one: what happens to a crowd at the login is another step's affair
+					all = append(all, s.LoginBoth(t, u))
+				}
+				s.Slow(t, true)
+				refreshed := aside(t, s, all)
+				s.Slow(t, false)
+				for _, a := range refreshed {
+					given := forged(a.Text("refresh_token"), "the refresh token of a refresh during which the session was logged out")
+					noRefresh(t, s, "/refresh takes a refresh token of a session that was logged out while it refreshed", subject.Bearer(given))
+				}
+			},
+		},
+		{
 			ID: "lock-is-waited-for", Task: 4, Needs: []string{"sessions-survive-a-restart"},
 			Title: "While somebody else writes, a request waits and then succeeds",
 			Why:   "SQLite has one writer at a time. Who reads first and wants to write later in one transaction is turned away at once when somebody has written in between, however long he is ready to wait.",
@@ -435,6 +528,10 @@ func database() []grade.Step {
 				s.Lock(t)
 				logsOut(t, s, "/logout", tokens.Access, "a logout is refused while somebody else writes")
 				gone(t, s, tokens, "that was logged out while somebody else wrote")
+				tokens = s.LoginBoth(t, u)
+				s.Lock(t)
+				logsOut(t, s, "/logout-all", tokens.Access, "a logout-all is refused while somebody else writes")
+				gone(t, s, tokens, "after a /logout-all while somebody else wrote")
 			},
 		},
 		{
@@ -454,7 +551,9 @@ func database() []grade.Step {
 						subject.Request(http.MethodPost, "/logout-all", subject.Bearer(everywhere.Access)),
 					}
 					if fault == mockdb.Gone { // who reads meets neither a lock nor a full disk
-						asked = append(asked, subject.Request(http.MethodGet, "/profile", subject.Bearer(tokens.Access)))
+						for _, door := range doors {
+							asked = append(asked, subject.Request(http.MethodGet, door, subject.Bearer(tokens.Access)))
+						}
 					}
 					s.Disturb(t, mockdb.Disturbance{Fault: fault})
 					for _, r := range asked {
@@ -482,6 +581,24 @@ func database() []grade.Step {
 						}
 						if a.Status < 500 || well >= maxStatements {
 							s.Fail(t, "a login is refused, or takes too many statements, "+how, "500 or 503", a.Summary())
+						}
+					}
+					// And one that has ended some sessions before the database failed.
+					for well := 1; ; well++ {
+						third := s.Newcomer(t) // it may take a statement for each session
+						phone, desk := s.LoginBoth(t, third), s.LoginBoth(t, third)
+						s.Disturb(t, mockdb.Disturbance{Fault: fault, After: well})
+						a := s.Post(t, "/logout-all", subject.Bearer(desk.Access))
+						s.Disturb(t, mockdb.Disturbance{})
+						how := fmt.Sprintf("where the database is %s after %d statements of it", fault, well)
+						if a.Status < 500 {
+							a.Is(t, http.StatusNoContent, "a logout-all is refused "+how, http.StatusOK, http.StatusSeeOther)
+							gone(t, s, desk, "after a /logout-all that succeeded "+how)
+							gone(t, s, phone, "after a /logout-all that succeeded "+how)
+							break
+						}
+						if well >= maxStatements {
+							s.Fail(t, fmt.Sprintf("a logout-all takes more than %d statements", maxStatements), "a handful", "more")
 						}
 					}
 					logsOut(t, s, "/logout", out.Access, "a logout is refused once the database is back")
@@ -564,8 +681,17 @@ func database() []grade.Step {
 						s.Fail(t, fmt.Sprintf("the database is %s, and the log does not say what it said", fault), "a line in cfg.Log with the database's error", lastLine(said))
 					}
 				}
+				// And what is written when all is well, or when only the request is wrong: a
+				// token that comes to the wrong door is as good as before.
+				next := alive(t, s, tokens)
+				stayShut(t, s, next.Refresh, "a refresh token opens %s")
+				noRefresh(t, s, "/refresh takes an access token", subject.Bearer(next.Access))
+				logsOut(t, s, "/logout", s.LoginBoth(t, u).Access, "a logout with a good access token is refused")
 				log := s.Logged(t)
-				for what, secret := range map[string]string{"a refresh token": tokens.Refresh.Raw, "an access token": tokens.Access.Raw, "a password": u.Password} {
+				for what, secret := range map[string]string{
+					"a refresh token": tokens.Refresh.Raw, "the refresh token of a /refresh": next.Refresh.Raw,
+					"an access token": tokens.Access.Raw, "the access token of a /refresh": next.Access.Raw, "a password": u.Password,
+				} {
 					if strings.Contains(log, secret) {
 						s.Fail(t, what+" is in the log", "no credential in any line", what)
 					}
@@ -575,7 +701,7 @@ func database() []grade.Step {
 						s.Fail(t, "the hash of a password is in the log", "no credential in any line", "a hash")
 					}
 				}
-				alive(t, s, tokens)
+				alive(t, s, next)
 			},
 		},
 		{
@@ -625,7 +751,7 @@ func database() []grade.Step {
 			Set:   oneLife,
 			Takes: func(c lessons.Settings) time.Duration { return 2 * ended(c) },
 			Check: func(t require.TestingT, s *subject.Session) {
-				busy := func() int {
+				busy := func() map[string]int {
 					for i := range 6 {
 						u := s.Newcomer(t) // whoever had the sessions before may never come again
 						tokens := rotated(t, s, rotated(t, s, s.LoginBoth(t, u)))
@@ -639,8 +765,11 @@ func database() []grade.Step {
 				s.Advance(t, ended(s.Settings))
 				busy()
 				s.Advance(t, ended(s.Settings))
-				if third := busy(); third > first*3/2 {
-					s.Fail(t, "rows of sessions that ended long ago are still there after many a login", fmt.Sprintf("about %d rows", first), fmt.Sprintf("%d", third))
+				// Table by table: one that grows is not made up for by one that does not.
+				for table, rows := range busy() {
+					if was := first[table]; rows > max(was*3/2, few) {
+						s.Fail(t, "rows of sessions that ended long ago are still there after many a login", fmt.Sprintf("about %d rows in the table %s", was, table), fmt.Sprintf("%d", rows))
+					}
 				}
 				alive(t, s, s.LoginBoth(t, s.Newcomer(t)))
 			},

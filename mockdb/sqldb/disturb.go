@@ -23,9 +23,10 @@ import (
 type disturber struct {
 	fault func(mockdb.Fault) error
 
-	mu    sync.Mutex
-	now   mockdb.Disturbance
-	waits chan struct{} // closed by the next statement that writes; nil where nobody waits
+	mu       sync.Mutex
+	now      mockdb.Disturbance
+	waits    chan struct{}   // closed by the next statement that writes; nil where nobody waits
+	unlocked <-chan struct{} // closed when what waits for that statement has let go of its lock
 }
 
 func (d *disturber) set(to mockdb.Disturbance) {
@@ -35,11 +36,12 @@ func (d *disturber) set(to mockdb.Disturbance) {
 }
 
 // nextWrite returns what is closed when the server's next statement that writes
-// begins.
-func (d *disturber) nextWrite() <-chan struct{} {
+// begins. The one after it begins when the lock is gone: who tries again at once may
+// be turned away once, and not more often the busier the machine is.
+func (d *disturber) nextWrite(unlocked <-chan struct{}) <-chan struct{} {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.waits = make(chan struct{})
+	d.waits, d.unlocked = make(chan struct{}), unlocked
 	return d.waits
 }
 
@@ -51,6 +53,11 @@ func (d *disturber) before(statement string) error {
 	if d.waits != nil && !reads {
 		close(d.waits)
 		d.waits = nil
+	} else if d.unlocked != nil && !reads {
+		unlocked := d.unlocked
+		d.mu.Unlock()
+		<-unlocked
+		d.mu.Lock()
 	}
 	// Who reads meets neither a lock nor a full disk.
 	if d.now.Fault == "" || d.now.Fault != mockdb.Gone && reads {

@@ -400,8 +400,8 @@ func (d *database) Lock() error {
 		conn.ExecContext(ctx, "ROLLBACK")
 		return errors.Join(err, conn.Close())
 	}
-	waits := d.disturber.nextWrite()
 	d.unlocked = make(chan struct{})
+	waits := d.disturber.nextWrite(d.unlocked)
 	go func() {
 		defer close(d.unlocked)
 		defer conn.Close()
