@@ -152,8 +152,15 @@ func Printable(name string) string {
 // maxMarks is how many marks a letter may carry; more would stand on other lines.
 const maxMarks = 4
 
-// plain puts dots for what is not fit to print.
-func plain(text string) string {
+// Legible makes a text that somebody chose fit to read, as Printable does a name, but
+// for its length and its lines.
+func Legible(text string) string { return visible(text, "\n\t") }
+
+// plain is the same of what is to stand in one line.
+func plain(text string) string { return visible(text, "") }
+
+// visible puts dots for what is not fit to print, but for those of kept.
+func visible(text, kept string) string {
 	marks := 0
 	return strings.Map(func(r rune) rune {
 		if !unicode.Is(unicode.M, r) {
@@ -161,7 +168,9 @@ func plain(text string) string {
 		} else if marks++; marks > maxMarks {
 			return -1
 		}
-		if unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Co, unicode.Zl, unicode.Zp, unicode.Other_Default_Ignorable_Code_Point) || r == blank || r == unicode.ReplacementChar {
+		hidden := unicode.IsControl(r) || r == blank || r == unicode.ReplacementChar ||
+			unicode.In(r, unicode.Cf, unicode.Co, unicode.Zl, unicode.Zp, unicode.Other_Default_Ignorable_Code_Point)
+		if hidden && !strings.ContainsRune(kept, r) {
 			return '·'
 		}
 		return r

@@ -69,11 +69,13 @@ func Failed(l lessons.Lesson, err error) Mark {
 // maxText bounds each text of a mark, in bytes.
 const maxText = 8 << 10
 
+// short is a text as it is kept: what would turn its direction or drive a terminal is
+// shown as a dot.
 func short(s string) string {
 	if len(s) > maxText {
 		s = strings.ToValidUTF8(s[:maxText], "") + "…"
 	}
-	return s
+	return intake.Legible(s)
 }
 
 // of keeps a verdict.
