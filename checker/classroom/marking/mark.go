@@ -64,14 +64,14 @@ func Refused(w intake.Work) Mark {
 
 // Failed is the mark where the classroom itself is at fault.
 func Failed(l lessons.Lesson, err error) Mark {
-	return Mark{Lesson: l.ID, Why: "the classroom could not grade it", Detail: err.Error(), Ours: true}
+	return Mark{Lesson: l.ID, Why: "the classroom could not grade it", Detail: short(err.Error()), Ours: true}
 }
 
 // What a mark's texts may take, in bytes. A NATS server takes a MiB at a time unless it is
 // told otherwise, and the marks of all of a student's lessons are one answer.
 const (
-	maxText = 8 << 10  // one of them
-	maxMark = 64 << 10 // all that a mark is as JSON
+	maxText  = 8 << 10   // one of them
+	maxMarks = 768 << 10 // all that a student's marks are as JSON
 )
 
 // short is a text as it is kept: what would turn its direction or drive a terminal is
@@ -85,20 +85,21 @@ func cut(s string, size int) string {
 	return s
 }
 
-// fitting is the mark with its longest texts cut until all of it fits.
-func fitting(m Mark) Mark {
+// fit cuts the longest texts of a student's marks until all of them fit.
+func fit(marks []Mark) {
 	for size := maxText / 2; size > 0; size /= 2 {
-		if text, err := json.Marshal(m); err != nil || len(text) <= maxMark {
-			break
+		if text, err := json.Marshal(marks); err != nil || len(text) <= maxMarks {
+			return
 		}
-		for i := range m.Steps {
-			s := &m.Steps[i]
-			for _, text := range []*string{&s.Claim, &s.Sent, &s.Token, &s.Want, &s.Got, &s.Reason, &s.Detail, &s.Log} {
-				*text = cut(*text, size)
+		for _, m := range marks {
+			for i := range m.Steps {
+				s := &m.Steps[i]
+				for _, text := range []*string{&s.Claim, &s.Sent, &s.Token, &s.Want, &s.Got, &s.Reason, &s.Detail, &s.Log} {
+					*text = cut(*text, size)
+				}
 			}
 		}
 	}
-	return m
 }
 
 // of keeps a verdict.
@@ -124,5 +125,5 @@ func of(v grade.Verdict) Mark {
 		}
 		m.Steps = append(m.Steps, s)
 	}
-	return fitting(m)
+	return m
 }

@@ -108,6 +108,7 @@ func (m *Marker) Mark(ctx context.Context, works []intake.Work) ([]Mark, error) 
 		}
 		marks[at[i]] = m.lesson(ctx, folder, w, programs[i], left)
 	}
+	fit(marks)
 	return marks, ctx.Err()
 }
 
