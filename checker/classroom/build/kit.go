@@ -212,18 +212,15 @@ func (k *Kit) want(ctx context.Context, paths []string) error {
 	}
 	within, cancel := context.WithTimeout(ctx, 10*time.Minute)
 	defer cancel()
-	// Where the go command refuses what it is asked for altogether, one of the paths may
-	// be at fault; that one cannot be had either.
-	var refused *exec.ExitError
 	err := k.add(within, missing)
-	if errors.As(err, &refused) && within.Err() == nil && len(missing) > 1 {
+	if refused(err) && len(missing) > 1 { // by one of them, perhaps
 		for _, path := range missing {
-			if err = k.add(within, []string{path}); err != nil && !errors.As(err, &refused) {
+			if err = k.add(within, []string{path}); err != nil && !refused(err) {
 				break
 			}
 		}
 	}
-	if err != nil && (within.Err() != nil || !errors.As(err, &refused)) {
+	if err != nil && !refused(err) {
 		return err
 	}
 	k.mu.Lock()
@@ -235,6 +232,13 @@ func (k *Kit) want(ctx context.Context, paths []string) error {
 		k.absent[path] = k.packages[path] == ""
 	}
 	return nil
+}
+
+// refused tells whether the go command has said no to what it was asked for: that cannot
+// be had. One that was killed has said nothing.
+func refused(err error) bool {
+	var exit *exec.ExitError
+	return errors.As(err, &exit) && exit.ExitCode() > 0
 }
 
 // missing are those of the paths that the go command has not been asked for yet.

@@ -70,8 +70,8 @@ func Failed(l lessons.Lesson, err error) Mark {
 // What a mark's texts may take, in bytes. A NATS server takes a MiB at a time unless it is
 // told otherwise, and the marks of all of a student's lessons are one answer.
 const (
-	maxText  = 8 << 10   // one of them
-	maxMarks = 768 << 10 // all that a student's marks are as JSON
+	maxText = 8 << 10   // one of them
+	maxAll  = 768 << 10 // all that a student's marks are as JSON
 )
 
 // short is a text as it is kept: what would turn its direction or drive a terminal is
@@ -88,7 +88,7 @@ func cut(s string, size int) string {
 // fit cuts the longest texts of a student's marks until all of them fit.
 func fit(marks []Mark) {
 	for size := maxText / 2; size > 0; size /= 2 {
-		if text, err := json.Marshal(marks); err != nil || len(text) <= maxMarks {
+		if text, err := json.Marshal(marks); err != nil || len(text) <= maxAll {
 			return
 		}
 		for _, m := range marks {
