@@ -114,7 +114,8 @@ func (p *place) setUp(ctx context.Context) (*marking.Marker, error) {
 		if kit, p.err = build.Prepare(ctx, p.root, filepath.Join(p.folder, "kit"), box); p.err != nil {
 			return
 		}
-		work := filepath.Join(p.folder, "w")
+		// Called as no other grader's is: by that name an exam knows its sandboxes.
+		work := filepath.Join(p.folder, filepath.Base(p.folder))
 		if p.err = os.Mkdir(work, 0o755); p.err != nil {
 			return
 		}

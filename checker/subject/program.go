@@ -101,6 +101,9 @@ type Seat struct {
 	// where it has ours.
 	Reach func(fresh bool, addrs []string) ([]lessons.Reach, error)
 
+	// Started is told that Cmd runs, unless it is nil.
+	Started func()
+
 	// Dump makes the program print where it stands and end; nil sends SIGQUIT.
 	Dump func() error
 
@@ -456,6 +459,9 @@ func start(ctx context.Context, newSeat func() (*Seat, error), source Source) (*
 	if err != nil {
 		r.close()
 		return nil, &Ungradable{What: "your server's program cannot be started: " + err.Error()}
+	}
+	if seat.Started != nil {
+		seat.Started()
 	}
 	go func() {
 		seat.Cmd.Wait()

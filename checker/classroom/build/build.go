@@ -38,6 +38,7 @@ const (
 	buildData  = 1 << 30
 	buildFile  = 128 << 20
 	maxMessage = 16 << 10 // bytes of what the compiler says
+	maxImports = 500      // packages that a lesson imports; ours import thirty
 )
 
 // A Program is what became of one lesson: a file to run with [LessonEnv], or why
@@ -134,7 +135,7 @@ func (b *builder) compile(w intake.Work) (quiet bool, err error) {
 			return io.NopCloser(bytes.NewReader(w.Files[filepath.Base(name)])), nil
 		}}
 	var names, imports, problems []string
-	quiet = true
+	var parsed []*ast.File
 	for _, name := range slices.Sorted(maps.Keys(w.Files)) {
 		text := w.Files[name]
 		if path.Ext(name) != ".go" {
@@ -157,9 +158,11 @@ func (b *builder) compile(w intake.Work) (quiet bool, err error) {
 				if reason := foreign(p); reason != "" {
 					problems = append(problems, fmt.Sprintf("%s/%s:%d: %s", relative, name, set.Position(i.Pos()).Line, reason))
 				}
-				imports = append(imports, p)
+				if !slices.Contains(imports, p) && len(imports) <= maxImports {
+					imports = append(imports, p)
+				}
 			}
-			quiet = quiet && isQuiet(file)
+			parsed = append(parsed, file)
 		}
 		if err := os.WriteFile(filepath.Join(dir, name), text, 0o644); err != nil {
 			return false, err
@@ -173,6 +176,9 @@ func (b *builder) compile(w intake.Work) (quiet bool, err error) {
 			return false, err
 		}
 		names = append(names, "./"+relative+"/"+entryFile)
+	}
+	if len(imports) > maxImports {
+		problems = append(problems, fmt.Sprintf("%s: it imports more than %d packages", relative, maxImports))
 	}
 	if len(problems) > 0 {
 		return false, fault("%s\n", strings.Join(problems, "\n"))
@@ -202,7 +208,7 @@ func (b *builder) compile(w intake.Work) (quiet bool, err error) {
 	if said != "" {
 		return false, fault("%s", said)
 	}
-	return quiet, nil
+	return isQuiet(parsed), nil
 }
 
 // The way into a lesson from a program that holds several. The intake takes no file
@@ -353,101 +359,4 @@ func inMatched(pattern, file string) bool {
 		}
 	}
 	return false
-}
-
-// isQuiet tells whether a file does nothing before main that others could notice: it
-// has no init function, and its variables begin as values, as what a pure function
-// returns, or as the lessons' own do.
-func isQuiet(file *ast.File) bool {
-	for _, d := range file.Decls {
-		switch d := d.(type) {
-		case *ast.FuncDecl:
-			if d.Recv == nil && d.Name.Name == "init" {
-				return false
-			}
-		case *ast.GenDecl:
-			if d.Tok != token.VAR {
-				continue
-			}
-			for _, s := range d.Specs {
-				for _, value := range s.(*ast.ValueSpec).Values {
-					if !quietValue(value) {
-						return false
-					}
-				}
-			}
-		}
-	}
-	return true
-}
-
-// pure are functions that leave no trace.
-var pure = []string{"errors.New", "fmt.Errorf", "fmt.Sprintf", "regexp.MustCompile", "strings.NewReplacer", "strings.Repeat", "strings.Split",
-	"time.Duration", "big.NewInt", "sync.NewCond", "sync.OnceFunc", "sha256.Sum256", "rand.Text", "http.NewServeMux", "template.Must", "template.New",
-	"slog.New", "base64.NewEncoding", "json.RawMessage", "time.Date", "time.Unix",
-	"make", "new", "len", "cap", "append", "min", "max", "string", "byte", "rune", "int", "int64", "uint64", "float64", "error"}
-
-// ofValidator are what the lessons' own validate variable calls.
-var ofValidator = []string{"validator.New", "validator.WithRequiredStructEnabled", "v.RegisterTagNameFunc", "f.Tag.Get", "strings.Cut"}
-
-func quietValue(value ast.Expr) bool {
-	if _, function := value.(*ast.FuncLit); function {
-		return true // nobody calls it yet
-	}
-	quiet := true
-	ast.Inspect(value, func(n ast.Node) bool {
-		switch n := n.(type) {
-		case *ast.FuncLit:
-			return true // it may be called at once
-		case *ast.AssignStmt:
-			for _, left := range n.Lhs {
-				if _, local := left.(*ast.Ident); !local {
-					quiet = false // another package's variable, perhaps
-				}
-			}
-		case *ast.GoStmt, *ast.SendStmt, *ast.DeferStmt:
-			quiet = false
-		case *ast.UnaryExpr:
-			quiet = quiet && n.Op != token.ARROW
-		case *ast.IncDecStmt:
-			quiet = false
-		case *ast.ForStmt, *ast.RangeStmt:
-			quiet = false
-		case *ast.CallExpr:
-			switch called := n.Fun.(type) {
-			case *ast.FuncLit, *ast.ArrayType, *ast.MapType:
-			case *ast.Ident, *ast.SelectorExpr:
-				name := spell(called)
-				quiet = quiet && (slices.Contains(pure, name) || slices.Contains(ofValidator, name) || ofTemplate(called))
-			default:
-				quiet = false
-			}
-		}
-		return quiet
-	})
-	return quiet
-}
-
-// ofTemplate tells whether something is a method that is called on what a call of
-// template.New returned.
-func ofTemplate(called ast.Expr) bool {
-	method, ok := called.(*ast.SelectorExpr)
-	if !ok || !slices.Contains([]string{"Parse", "Funcs", "Option", "Delims"}, method.Sel.Name) {
-		return false
-	}
-	before, ok := method.X.(*ast.CallExpr)
-	return ok && (spell(before.Fun) == "template.New" || ofTemplate(before.Fun))
-}
-
-// spell is "a.b.c" for a chain of names, "" for anything else.
-func spell(e ast.Expr) string {
-	switch e := e.(type) {
-	case *ast.Ident:
-		return e.Name
-	case *ast.SelectorExpr:
-		if before := spell(e.X); before != "" {
-			return before + "." + e.Sel.Name
-		}
-	}
-	return ""
 }

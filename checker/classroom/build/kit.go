@@ -38,6 +38,7 @@ type Kit struct {
 	godebug string
 	embeds  map[string]embeds // by lesson
 
+	adding   sync.Mutex // one go command at a time
 	mu       sync.Mutex
 	packages map[string]string // import path → archive
 	absent   map[string]bool   // import paths that cannot be had
@@ -136,7 +137,8 @@ type listed struct {
 	Error          *struct{ Err string }
 }
 
-// add compiles packages and all that they import and takes them into the kit.
+// add compiles packages and all that they import and takes them into the kit. One
+// at a time may; others read.
 func (k *Kit) add(ctx context.Context, paths []string) error {
 	output, err := k.command(ctx, append([]string{"list", "-e", "-trimpath", "-export", "-deps",
 		"-json=ImportPath,Dir,Name,Export,DefaultGODEBUG,EmbedPatterns,EmbedFiles,Error"}, paths...)...)
@@ -162,7 +164,9 @@ func (k *Kit) add(ctx context.Context, paths []string) error {
 		if err := copyFile(p.Export, archive, 0o644); err != nil {
 			return err
 		}
+		k.mu.Lock()
 		k.packages[p.ImportPath] = archive
+		k.mu.Unlock()
 	}
 	var config strings.Builder
 	for _, path := range slices.Sorted(maps.Keys(k.packages)) {
@@ -183,28 +187,71 @@ func (k *Kit) config() string { return filepath.Join(k.folder, "importcfg") }
 // asked for it.
 var importable = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._~-]*(/[A-Za-z0-9._~-]+)*$`)
 
+// many are words that the go command takes for more than one package (go help
+// packages).
+var many = []string{"all", "std", "cmd", "tool", "work"}
+
+// literal tells whether the go command takes a path for that of one package, and for
+// nothing else: no pattern, no word of its own, no file.
+func literal(path string) bool {
+	return importable.MatchString(path) && len(path) < 200 && !strings.Contains(path, "...") && !strings.HasSuffix(path, ".go") && !slices.Contains(many, path)
+}
+
 // want sees to it that the kit holds the packages if they can be had: those of the
 // standard library and of the modules in go.mod. The compiler complains about the
-// others.
+// others. Who wants nothing new does not wait for who does.
 func (k *Kit) want(ctx context.Context, paths []string) error {
+	if len(k.missing(paths)) == 0 {
+		return nil
+	}
+	k.adding.Lock()
+	defer k.adding.Unlock()
+	missing := k.missing(paths) // somebody may have wanted the same
+	if len(missing) == 0 {
+		return nil
+	}
+	within, cancel := context.WithTimeout(ctx, 10*time.Minute)
+	defer cancel()
+	err := k.add(within, missing)
+	if refused(err) && len(missing) > 1 { // by one of them, perhaps
+		for _, path := range missing {
+			if err = k.add(within, []string{path}); err != nil && !refused(err) {
+				break
+			}
+		}
+	}
+	if err != nil && !refused(err) {
+		return err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(k.absent) > 10_000 {
+		clear(k.absent) // somebody makes names up
+	}
+	for _, path := range missing {
+		k.absent[path] = k.packages[path] == ""
+	}
+	return nil
+}
+
+// refused tells whether the go command has said no to what it was asked for: that cannot
+// be had. One that was killed has said nothing.
+func refused(err error) bool {
+	var exit *exec.ExitError
+	return errors.As(err, &exit) && exit.ExitCode() > 0
+}
+
+// missing are those of the paths that the go command has not been asked for yet.
+func (k *Kit) missing(paths []string) []string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	var missing []string
 	for _, path := range paths {
-		if k.packages[path] == "" && !k.absent[path] && importable.MatchString(path) && len(path) < 200 && foreign(path) == "" {
+		if k.packages[path] == "" && !k.absent[path] && literal(path) && foreign(path) == "" && !slices.Contains(missing, path) {
 			missing = append(missing, path)
-			k.absent[path] = true
 		}
 	}
-	if len(missing) == 0 {
-		return nil
-	}
-	if len(k.absent) > 10_000 {
-		clear(k.absent) // somebody makes names up
-	}
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
-	defer cancel()
-	return k.add(ctx, missing)
+	return missing
 }
 
 // foreign says why a lesson may not import a package, "" if it may. The compiler by

@@ -206,7 +206,8 @@ func (zeros) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// spell carries out "@zeros N" and "@repeat N text" at the beginning of a line.
+// spell carries out "@zeros N", "@repeat N text" and "@count N line", in which a #
+// stands for the number, at the beginning of a line.
 func spell(text string) (content, error) {
 	var c content
 	for line := range strings.Lines(text) {
@@ -223,6 +224,17 @@ func spell(text string) (content, error) {
 				return c, err
 			}
 			line = strings.Repeat(what, n) + "\n"
+		}
+		if rest, ok := strings.CutPrefix(bare, "@count "); ok {
+			number, what, _ := strings.Cut(rest, " ")
+			n, err := strconv.Atoi(number)
+			if err != nil {
+				return c, err
+			}
+			line = ""
+			for i := range n {
+				line += strings.ReplaceAll(what, "#", strconv.Itoa(i)) + "\n"
+			}
 		}
 		c.text += line
 	}

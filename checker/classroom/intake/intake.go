@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path"
 	"path/filepath"
@@ -29,10 +30,13 @@ const (
 	MaxFile     = 256 << 10 // bytes of one Go file
 	MaxFiles    = 100       // Go files of one lesson
 	maxEntries  = 50_000    // files and folders of a submission, whatever they are
+	maxDepth    = 100       // folders that lie in one another: each costs those above it
 	maxArchive  = 64 << 20  // bytes of an archive
+	maxList     = 16 << 20  // bytes of the list of files in a .zip, which takes eight times that in memory
 	maxUnpacked = 512 << 20 // bytes of a .tar.gz, unpacked
 	maxRatio    = 200       // how many times its size a .tar.gz may unpack to, beyond slack
 	slack       = 4 << 20   // bytes
+	maxReasons  = 10        // why a lesson is refused; what it holds besides is not read
 )
 
 // A HandedIn is what one student has handed in: one or more entries of the
@@ -77,14 +81,15 @@ func List(folder, prefix string) ([]HandedIn, error) {
 			}
 			name = bare
 		}
-		one := HandedIn{Student: Printable(name)}
+		one := HandedIn{}
 		if m := canvas.FindStringSubmatch(name); m != nil {
-			one = HandedIn{Student: Printable(m[1]), Canvas: m[3], Late: m[2] != ""}
+			name, one = m[1], HandedIn{Canvas: m[3], Late: m[2] != ""}
 		}
+		one.Student = Printable(name)
 		if info, err := e.Info(); err == nil {
 			one.At = info.ModTime()
 		}
-		key := one.Student + "\x00" + one.Canvas
+		key := name + "\x00" + one.Canvas // what prints alike need not be the same
 		if by[key] == nil {
 			by[key] = &one
 			names = append(names, key)
@@ -97,15 +102,23 @@ func List(folder, prefix string) ([]HandedIn, error) {
 		}
 	}
 	slices.Sort(names)
+	taken := map[string]bool{}
 	var all []HandedIn
-	taken := map[string]int{}
-	for _, key := range names {
-		h := *by[key]
-		taken[h.Student]++
-		if n := taken[h.Student]; n > 1 {
-			h.Student = fmt.Sprintf("%s (%d)", h.Student, n) // two people of one name
+	var again []int // who has the name of somebody else
+	for i, key := range names {
+		all = append(all, *by[key])
+		if taken[all[i].Student] {
+			again = append(again, i)
 		}
-		all = append(all, h)
+		taken[all[i].Student] = true
+	}
+	for _, i := range again {
+		name := []rune(all[i].Student)
+		name = name[:min(len(name), maxName-len(" (9999)"))]
+		for n := 2; taken[all[i].Student]; n++ {
+			all[i].Student = fmt.Sprintf("%s (%d)", string(name), n)
+		}
+		taken[all[i].Student] = true
 	}
 	return all, nil
 }
@@ -119,12 +132,16 @@ func archiveName(name string) (bare string, ok bool) {
 	return name, false
 }
 
+// maxName is how long a printed name may be, in runes.
+const maxName = 80
+
 // Printable makes a name that somebody chose fit to print: without control
-// characters, without marks that turn the direction of text, at most 80 runes.
+// characters, without marks that turn the direction of text or cannot be seen, at most
+// 80 runes.
 func Printable(name string) string {
 	runes := []rune(strings.TrimSpace(plain(name)))
-	if len(runes) > 80 {
-		runes = append(runes[:79], '…')
+	if len(runes) > maxName {
+		runes = append(runes[:maxName-1], '…')
 	}
 	if len(runes) == 0 {
 		return "·"
@@ -132,15 +149,36 @@ func Printable(name string) string {
 	return string(runes)
 }
 
-// plain puts dots for what is not fit to print.
-func plain(text string) string {
+// maxMarks is how many marks a letter may carry; more would stand on other lines.
+const maxMarks = 4
+
+// Legible makes a text that somebody chose fit to read, as Printable does a name, but
+// for its length and its lines.
+func Legible(text string) string { return visible(text, "\n\t") }
+
+// plain is the same of what is to stand in one line.
+func plain(text string) string { return visible(text, "") }
+
+// visible puts dots for what is not fit to print, but for those of kept.
+func visible(text, kept string) string {
+	marks := 0
 	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Co, unicode.Zl, unicode.Zp) || r == unicode.ReplacementChar {
+		if !unicode.Is(unicode.M, r) {
+			marks = 0
+		} else if marks++; marks > maxMarks {
+			return -1
+		}
+		hidden := unicode.IsControl(r) || r == blank || r == unicode.ReplacementChar ||
+			unicode.In(r, unicode.Cf, unicode.Co, unicode.Zl, unicode.Zp, unicode.Other_Default_Ignorable_Code_Point)
+		if hidden && !strings.ContainsRune(kept, r) {
 			return '·'
 		}
 		return r
 	}, strings.ToValidUTF8(text, "·"))
 }
+
+// blank is the letter of Braille that has no dot.
+const blank = '\u2800'
 
 // Read reads all that a student handed in and returns the lessons found in it, in
 // their order. An error means that nothing of it could be taken.
@@ -176,7 +214,7 @@ type found struct {
 
 func (f *found) refuse(format string, args ...any) {
 	reason := fmt.Sprintf(format, args...)
-	if !slices.Contains(f.refused, reason) && len(f.refused) < 10 {
+	if !slices.Contains(f.refused, reason) && len(f.refused) < maxReasons {
 		f.refused = append(f.refused, reason)
 	}
 }
@@ -238,9 +276,13 @@ func (r *reader) entry(p string) error {
 	return each(r.take)
 }
 
-func (r *reader) count() error {
+// count counts an entry.
+func (r *reader) count(name string) error {
 	if r.entries++; r.entries > maxEntries {
 		return fmt.Errorf("it holds more than %d files", maxEntries)
+	}
+	if strings.Count(name, "/") > maxDepth {
+		return fmt.Errorf("its folders lie more than %d deep in one another", maxDepth)
 	}
 	return nil
 }
@@ -260,7 +302,7 @@ func (r *reader) folder(p string, visit func(file) error) error {
 		if err != nil {
 			return err
 		}
-		if err := r.count(); err != nil {
+		if err := r.count(name); err != nil {
 			return err
 		}
 		if d.IsDir() && skipped(d.Name()) {
@@ -285,13 +327,23 @@ func (r *reader) folder(p string, visit func(file) error) error {
 }
 
 func (r *reader) zip(p string, visit func(file) error) error {
-	z, err := zip.OpenReader(p)
+	archive, err := os.Open(p)
 	if err != nil {
 		return err
 	}
-	defer z.Close()
+	defer archive.Close()
+	info, err := archive.Stat()
+	if err != nil {
+		return err
+	}
+	listed := &list{of: archive, left: maxList}
+	z, err := zip.NewReader(listed, info.Size())
+	if err != nil {
+		return err
+	}
+	listed.left = math.MaxInt64 // it is read, and the rest is bounded file by file
 	for _, f := range z.File {
-		if err := r.count(); err != nil {
+		if err := r.count(f.Name); err != nil {
 			return err
 		}
 		name, err := inside(f.Name)
@@ -306,6 +358,19 @@ func (r *reader) zip(p string, visit func(file) error) error {
 		}
 	}
 	return nil
+}
+
+// A list reads no more of a zip than its list of files may take.
+type list struct {
+	of   io.ReaderAt
+	left int64
+}
+
+func (l *list) ReadAt(p []byte, at int64) (int, error) {
+	if l.left -= int64(len(p)); l.left < 0 {
+		return 0, fmt.Errorf("the list of its files is longer than %d MiB", maxList>>20)
+	}
+	return l.of.ReadAt(p, at)
 }
 
 func (r *reader) tar(p string, size int64, visit func(file) error) error {
@@ -332,7 +397,7 @@ func (r *reader) tar(p string, size int64, visit func(file) error) error {
 			}
 			return err
 		}
-		if err := r.count(); err != nil {
+		if err := r.count(h.Name); err != nil {
 			return err
 		}
 		if h.Typeflag == tar.TypeXGlobalHeader {
@@ -456,6 +521,8 @@ func (r *reader) take(f file) error {
 		return nil
 	case in.files[rest] != nil:
 		in.refuse("%s is there twice", shown)
+		return nil
+	case len(in.refused) >= maxReasons:
 		return nil
 	case len(in.files) >= MaxFiles:
 		in.refuse("it has more than %d Go files", MaxFiles)

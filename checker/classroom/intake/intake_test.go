@@ -157,10 +157,12 @@ func TestHostileSubmissionsAreRefused(t *testing.T) {
 
 func TestNamesAreFitToPrint(t *testing.T) {
 	for name, want := range map[string]string{
-		"Ada Lovelace":    "Ada Lovelace",
-		"a\x1b[2Jb\u202e": "a·[2Jb·",
-		"\xff":            "·",
-		" ":               "·",
+		"Ada Lovelace":                           "Ada Lovelace",
+		"a\x1b[2Jb\u202e":                        "a·[2Jb·",
+		"\xff":                                   "·",
+		" ":                                      "·",
+		"\u3164\u2800":                           "··",
+		"a" + strings.Repeat("\u0335", 50) + "b": "a" + strings.Repeat("\u0335", 4) + "b",
 	} {
 		assert.Equal(t, want, intake.Printable(name))
 	}

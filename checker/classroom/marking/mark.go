@@ -3,6 +3,7 @@
 package marking
 
 import (
+	"encoding/json"
 	"errors"
 	"strings"
 
@@ -58,22 +59,47 @@ func (m Mark) Graded() bool { return m.Why == "" && m.Count(grade.Error) == 0 &&
 
 // Refused is the mark of a work that was not taken.
 func Refused(w intake.Work) Mark {
-	return Mark{Lesson: w.Lesson.ID, Why: "refused: " + w.Refused[0], Detail: strings.Join(w.Refused, "\n")}
+	return Mark{Lesson: w.Lesson.ID, Why: "refused: " + w.Refused[0], Detail: short(strings.Join(w.Refused, "\n"))}
 }
 
 // Failed is the mark where the classroom itself is at fault.
 func Failed(l lessons.Lesson, err error) Mark {
-	return Mark{Lesson: l.ID, Why: "the classroom could not grade it", Detail: err.Error(), Ours: true}
+	return Mark{Lesson: l.ID, Why: "the classroom could not grade it", Detail: short(err.Error()), Ours: true}
 }
 
-// maxText bounds each text of a mark, in bytes.
-const maxText = 8 << 10
+// What a mark's texts may take, in bytes. A NATS server takes a MiB at a time unless it is
+// told otherwise, and the marks of all of a student's lessons are one answer.
+const (
+	maxText = 8 << 10   // one of them
+	maxAll  = 768 << 10 // all that a student's marks are as JSON
+)
 
-func short(s string) string {
-	if len(s) > maxText {
-		s = strings.ToValidUTF8(s[:maxText], "") + "…"
+// short is a text as it is kept: what would turn its direction or drive a terminal is
+// shown as a dot.
+func short(s string) string { return cut(intake.Legible(cut(s, maxText)), maxText) }
+
+func cut(s string, size int) string {
+	if len(s) > size {
+		s = strings.ToValidUTF8(s[:size], "") + "…"
 	}
 	return s
+}
+
+// fit cuts the longest texts of a student's marks until all of them fit.
+func fit(marks []Mark) {
+	for size := maxText / 2; size > 0; size /= 2 {
+		if text, err := json.Marshal(marks); err != nil || len(text) <= maxAll {
+			return
+		}
+		for _, m := range marks {
+			for i := range m.Steps {
+				s := &m.Steps[i]
+				for _, text := range []*string{&s.Claim, &s.Sent, &s.Token, &s.Want, &s.Got, &s.Reason, &s.Detail, &s.Log} {
+					*text = cut(*text, size)
+				}
+			}
+		}
+	}
 }
 
 // of keeps a verdict.

@@ -108,6 +108,7 @@ func (m *Marker) Mark(ctx context.Context, works []intake.Work) ([]Mark, error) 
 		}
 		marks[at[i]] = m.lesson(ctx, folder, w, programs[i], left)
 	}
+	fit(marks)
 	return marks, ctx.Err()
 }
 
@@ -198,14 +199,14 @@ func (m *Marker) run(ctx context.Context, folder string, w intake.Work, p build.
 	ctx, cancel := context.WithTimeoutCause(ctx, whole, fmt.Errorf("not run: the steps before it have used up the lesson's time, %v", whole.Round(time.Second)))
 	defer cancel()
 	suite := suites.For(w.Lesson)
-	shared := ""
+	var shared *shared
 	if m.Box != nil && strings.Contains(string(w.Files["main.go"]), databases) {
 		var err error
 		if shared, err = share(folder); err != nil {
 			return grade.Verdict{Lesson: w.Lesson, Err: err}
 		}
-		defer os.RemoveAll(shared)
-		go watch(ctx, end, shared)
+		defer os.RemoveAll(shared.folder)
+		go shared.watch(ctx, end)
 	}
 	sub := subject.Seated(func() (*subject.Seat, error) { return m.seat(folder, shared, p) }, source(w), 1)
 	defer sub.Close()
@@ -222,43 +223,91 @@ func (m *Marker) run(ctx context.Context, folder string, w intake.Work, p build.
 // two programs, and so two sandboxes, open one file.
 const databases = "/mockdb/sqldb"
 
-// share makes the folder for that. No other submission sees it, and we open nothing
-// in it.
-func share(folder string) (string, error) {
-	shared, err := os.MkdirTemp(folder, "d")
-	if err != nil {
-		return "", err
-	}
-	return shared, sandbox.Own(shared)
+// shared is the folder for that, and the sandboxes that see it. No other submission
+// does, and we open nothing in it.
+type shared struct {
+	folder string
+
+	mu   sync.Mutex
+	pids map[int]bool
 }
+
+func share(folder string) (*shared, error) {
+	dir, err := os.MkdirTemp(folder, "d")
+	if err != nil {
+		return nil, err
+	}
+	return &shared{folder: dir, pids: map[int]bool{}}, sandbox.Own(dir)
+}
+
+// enter adds a sandbox by the process ID of its command, until leave is called.
+func (s *shared) enter(pid int) (leave func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pids[pid] = true
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.pids, pid)
+	}
+}
+
+// What a shared folder may hold, and what a server may write in all: a file that was
+// removed is in no folder, and on the disk for as long as it is open. Ours write 30 MiB.
+const (
+	sharedSize    = 2 * serverTmp
+	sharedFiles   = 1000
+	sharedWritten = 256 << 20
+)
 
 // watch ends a lesson whose servers fill the folder that they share: unlike their
 // own, it is on the disk.
-func watch(ctx context.Context, end func(error), shared string) {
+func (s *shared) watch(ctx context.Context, end func(error)) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-time.After(50 * time.Millisecond):
 		}
-		size, files := int64(0), 0
-		filepath.WalkDir(shared, func(_ string, d fs.DirEntry, err error) error {
-			if err != nil {
-				return nil // it has just gone
-			}
-			if info, err := d.Info(); err == nil {
-				size += info.Size()
-			}
-			if files++; files > 1000 {
-				return fs.SkipAll
-			}
-			return nil
-		})
-		if size > 2*serverTmp || files > 1000 {
-			end(fmt.Errorf("its servers have filled the folder that they share: %d MiB, %d files", size>>20, files))
+		if err := s.full(); err != nil {
+			end(err)
 			return
 		}
 	}
+}
+
+// full says why the folder holds too much, nil where it does not.
+func (s *shared) full() error {
+	size, files := int64(0), 0
+	err := filepath.WalkDir(s.folder, func(_ string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // it has just gone
+		}
+		if err != nil {
+			return err
+		}
+		if info, err := d.Info(); err == nil {
+			size += info.Size()
+		}
+		if files++; files > sharedFiles {
+			return fs.SkipAll
+		}
+		return nil
+	})
+	if err != nil {
+		return errors.New("its servers have locked up the folder that they share")
+	}
+	if size > sharedSize || files > sharedFiles {
+		return fmt.Errorf("its servers have filled the folder that they share: %d MiB, %d files", size>>20, files)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for pid := range s.pids {
+		if n, err := sandbox.Written(pid); err == nil && n > sharedWritten { // it may just have ended
+			return fmt.Errorf("one of its servers has written %d MiB to the folder that they share", n>>20)
+		}
+	}
+	return nil
 }
 
 // source shows the lines of the submission, and of nothing else on this machine.
@@ -280,7 +329,7 @@ func source(w intake.Work) subject.Source {
 // seat puts a server into a sandbox. It has a connection to us and a socket to serve
 // on, both made here; no file of this machine's is shared with it but its program, and
 // a folder, read-only, with the sockets that lead to the companions of a step.
-func (m *Marker) seat(folder, shared string, p build.Program) (*subject.Seat, error) {
+func (m *Marker) seat(folder string, shared *shared, p build.Program) (*subject.Seat, error) {
 	env := []string{build.LessonEnv + "=" + p.Lesson.ID, "GOMAXPROCS=2", "GOMEMLIMIT=" + strconv.Itoa(serverData/2), "HOME=/tmp", "TZ=UTC"}
 	if m.Box == nil {
 		cmd := exec.Command(p.Path)
@@ -293,7 +342,9 @@ func (m *Marker) seat(folder, shared string, p build.Program) (*subject.Seat, er
 	}
 	seat := &subject.Seat{Listen: "fd:4", Network: "unix", Addr: filepath.Join(dir, "http")}
 	var closers []io.Closer
+	leave := func() {}
 	seat.Close = func() {
+		leave()
 		for _, c := range closers {
 			c.Close()
 		}
@@ -325,9 +376,10 @@ func (m *Marker) seat(folder, shared string, p build.Program) (*subject.Seat, er
 		Mounts: []sandbox.Mount{{From: p.Path, To: "/server"}},
 		Limits: sandbox.Limits{CPU: serverCPU, Data: serverData, File: serverTmp, Open: 512, Tasks: 128},
 	}
-	if shared != "" {
-		spec.Mounts = append(spec.Mounts, sandbox.Mount{From: shared, To: "/data", Write: true})
+	if shared != nil {
+		spec.Mounts = append(spec.Mounts, sandbox.Mount{From: shared.folder, To: "/data", Write: true})
 		spec.Env = append(spec.Env, "TMPDIR=/data")
+		seat.Started = func() { leave = shared.enter(seat.Cmd.Process.Pid) }
 	}
 	b := &bridge{folder: filepath.Join(dir, "beside"), conns: map[net.Conn]bool{}}
 	if err := errors.Join(os.Mkdir(b.folder, 0o755), os.Chmod(dir, 0o711)); err != nil {

@@ -197,7 +197,7 @@ func New(cfg lessons.Config) http.Handler {
 		w := intake.Work{Lesson: lessons.All()[0], Files: map[string][]byte{"server.go": []byte(asks), "main.go": solution(t, "01", nil).Files["main.go"]}}
 		folder, program := built(t, m, w)
 		require.NoError(t, program.Err)
-		sub := subject.Seated(func() (*subject.Seat, error) { return m.seat(folder, "", program) }, source(w), 1)
+		sub := subject.Seated(func() (*subject.Seat, error) { return m.seat(folder, nil, program) }, source(w), 1)
 		defer sub.Close()
 		for _, host := range []string{"127.0.0.1", "localhost"} {
 			settings := sub.Settings(w.Lesson)

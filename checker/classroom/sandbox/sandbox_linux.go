@@ -130,16 +130,39 @@ func (b *Box) Command(ctx context.Context, s Spec) (*exec.Cmd, error) {
 // Quit sends SIGQUIT to the program in the sandbox that the command runs, for which
 // Go prints where it stands.
 func Quit(cmd *exec.Cmd) error {
-	pid := cmd.Process.Pid
-	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", pid))
-	if err != nil {
-		return err
-	}
-	child, err := strconv.Atoi(strings.TrimSpace(string(children)))
+	child, err := inside(cmd.Process.Pid)
 	if err != nil {
 		return err
 	}
 	return syscall.Kill(child, syscall.SIGQUIT)
+}
+
+// Written is how many bytes the program in the sandbox whose command has that process
+// ID has written to disks, in all: whatever became of the files (proc_pid_io(5)).
+func Written(pid int) (int64, error) {
+	child, err := inside(pid)
+	if err != nil {
+		return 0, err
+	}
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/io", child))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(text)) {
+		if n, ok := strings.CutPrefix(line, "write_bytes: "); ok {
+			return strconv.ParseInt(strings.TrimSpace(n), 10, 64)
+		}
+	}
+	return 0, fmt.Errorf("/proc/%d/io has no write_bytes", child)
+}
+
+// inside is the process ID of the program that bubblewrap runs, which is its only child.
+func inside(pid int) (int, error) {
+	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", pid))
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(strings.TrimSpace(string(children)))
 }
 
 // Pair returns the two ends of a connection: ours, and one to give to a sandbox.

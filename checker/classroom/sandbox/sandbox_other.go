@@ -27,6 +27,9 @@ func (*Box) Command(context.Context, Spec) (*exec.Cmd, error) { return nil, ErrU
 // Quit returns [ErrUnavailable].
 func Quit(*exec.Cmd) error { return ErrUnavailable }
 
+// Written returns [ErrUnavailable].
+func Written(int) (int64, error) { return 0, ErrUnavailable }
+
 // Pair returns [ErrUnavailable].
 func Pair() (net.Conn, *os.File, error) { return nil, nil, ErrUnavailable }
 
