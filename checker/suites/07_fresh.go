@@ -318,9 +318,10 @@ func fresh() []grade.Step {
 				changePassword(t, s, &u, owner.Access)
 				gone(t, s, thief, "of another session after the password was changed")
 				gone(t, s, settled, "of another session, which had refreshed, after the password was changed")
-				alive(t, s, owner)
-				alive(t, s, other)
-				alive(t, s, s.LoginBoth(t, u)) // a login in the same second is no old one
+				spared(t, s, owner, "the session that has changed the password has ended with it")
+				spared(t, s, other, "a change of the password has ended a session of another user")
+				// A login in the same second is no old one.
+				spared(t, s, s.LoginBoth(t, u), "a session that was begun after a change of the password is not good")
 				gone(t, s, thief, "of another session after the password was changed, once the user has logged in again")
 				noRefresh(t, s, "/refresh takes a refresh token of an old session after the password was changed", subject.Bearer(waits.Refresh))
 				s.Advance(t, beforeRefresh(s.Settings)-halfRefresh(s.Settings))
@@ -478,12 +479,12 @@ func fresh() []grade.Step {
 				tokens = s.LoginBoth(t, u)
 				others := reauthenticated(t, s, u, s.LoginBoth(t, u).Access)
 				changePassword(t, s, &u, reauthenticated(t, s, u, tokens.Access))
-				alive(t, s, tokens) // the session that has changed the password goes on
+				spared(t, s, tokens, "the session that has changed the password by a token of /reauth has ended with it")
 				stayShut(t, s, others, "the token of a /reauth in another session opens %s after the password was changed")
 			},
 		},
 		{
-			ID: "changed-password-counts-at-once", Task: 3, Needs: []string{"reauth-keeps-the-session", "password-needs-the-current-one"},
+			ID: "changed-password-counts-at-once", Task: 3, Needs: []string{"reauth-keeps-the-session", "reauth-wants-the-password", "password-needs-the-current-one"},
 			Title: "After a change the session that made it is asked for the new password, and the old one is none any more",
 			Why:   "A hash that was kept at the login goes on taking the old password, which is the one that somebody else has.",
 			Ref:   "OWASP ASVS 5.0 §6.2.3 (a change requires the current and the new password)",
