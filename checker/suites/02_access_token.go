@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -226,7 +227,13 @@ func keepsSecrets(t require.TestingT, s *subject.Session, u subject.User, token 
 
 // spellings are the ways to write the secret down.
 func spellings(secret []byte) []string {
-	return []string{string(secret), hex.EncodeToString(secret), base64.RawStdEncoding.EncodeToString(secret), base64.RawURLEncoding.EncodeToString(secret)}
+	if len(secret) == 0 {
+		return nil
+	}
+	return []string{
+		string(secret), strings.Trim(strconv.Quote(string(secret)), `"`), fmt.Sprint(secret),
+		hex.EncodeToString(secret), base64.RawStdEncoding.EncodeToString(secret), base64.RawURLEncoding.EncodeToString(secret),
+	}
 }
 
 // configured is the issuer and the audience that the server was given.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -85,8 +86,60 @@ func alive(t require.TestingT, s *subject.Session, tokens subject.Tokens) subjec
 	return rotated(t, s, tokens)
 }
 
+// spared wants a session to go on that has nothing to do with what was ended, and
+// returns its tokens. The claim has the words for where it does not.
+func spared(t require.TestingT, s *subject.Session, tokens subject.Tokens, claim string) subject.Tokens {
+	for _, door := range doors {
+		s.Get(t, door, subject.Bearer(tokens.Access)).Is(t, http.StatusOK, claim)
+	}
+	a := s.Post(t, "/refresh", subject.Bearer(tokens.Refresh)).Is(t, http.StatusOK, claim)
+	given := func(field, what string) probe.Token {
+		return forged(a.Text(field), "the "+what+" token that /refresh gave "+tokens.User.Username)
+	}
+	return subject.Tokens{User: tokens.User, Access: given("access_token", "access"), Refresh: given("refresh_token", "refresh")}
+}
+
+// borrowed are tokens that say what an access token of ours says, and that a server
+// refuses for what else they are. Each is made with the server's secret, or with none.
+func borrowed(t require.TestingT, s *subject.Session, token probe.Token) []probe.Token {
+	honest, secret := s.Decode(t, token), s.Settings.Secret
+	if len(secret) == 0 {
+		return nil
+	}
+	all := []probe.Token{
+		forged(honest.With("aud", "https://newsletter.example").Sign(honest.Alg(), secret), "for another audience"),
+		forged(honest.With("iss", "https://evil.example").Sign(honest.Alg(), secret), "of another issuer"),
+		forged(honest.Sign("none", nil), "with alg none"),
+		forged(honest.Sign(honest.Alg(), nil), "signed with the empty key"),
+	}
+	for _, alg := range forge.HMACs {
+		if alg != honest.Alg() {
+			all = append(all, forged(honest.Sign(alg, secret), "signed with "+alg))
+		}
+	}
+	return all
+}
+
+// keptOut wants none of the secrets in an answer, nor in what the server has logged.
+func keptOut(t require.TestingT, s *subject.Session, a *subject.Answer, secrets []string) {
+	a.Hides(t, "an answer holds a password, a hash or the secret", secrets...)
+	if !s.Controlled() {
+		return // nobody sees its log
+	}
+	for line := range strings.Lines(s.Logged(t)) {
+		for _, secret := range secrets {
+			if strings.Contains(line, secret) {
+				probe.Fail(t, &probe.Failure{Claim: "your server has written a password, a hash or the secret into its log", Sent: a.Exchange, Want: "a log without it", Got: strings.TrimSpace(line)})
+			}
+		}
+	}
+}
+
 // shortSessions lets a session end for good soon enough to be waited for.
 func shortSessions(c *lessons.Settings) { c.SessionTTL = 3 * c.RefreshTTL }
+
+// halfRefresh is when half of a refresh token's life is over.
+func halfRefresh(c lessons.Settings) time.Duration { return (c.RefreshTTL / 2).Truncate(time.Second) }
 
 // chain is the pauses between the refreshes that keep a session alive. The last
 // but one ends just before the session, the last when it has ended for every
@@ -151,6 +204,27 @@ func rotation() []grade.Step {
 			},
 		},
 		{
+			ID: "next-refresh-token-cannot-be-guessed", Task: 1, Needs: []string{"refresh-returns-a-new-pair"},
+			Title: "Whoever has a refresh token cannot tell the next one, nor anybody else's",
+			Why:   "If R1 ends in 1 and R2 in 2, a thief who has R1 waits until it was used and sends R2: first, and without a replay.",
+			Ref:   "RFC 6749 §10.10 (credentials-guessing attacks), OWASP ASVS 5.0 §7.2.3 (reference tokens: at least 128 bits of entropy)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				line := []subject.Tokens{s.LoginBoth(t, s.Cosmo())}
+				var ofOne, ofMany []string
+				for range 6 {
+					line = append(line, rotated(t, s, line[len(line)-1]))
+					ofOne = append(ofOne, line[len(line)-1].Refresh.Raw)
+					ofMany = append(ofMany, s.LoginBoth(t, s.Cosmo()).Refresh.Raw)
+				}
+				for what, tokens := range map[string][]string{"one session's": ofOne, "six logins'": ofMany} {
+					if bits(tokens) < guessable {
+						s.Fail(t, what+" refresh tokens differ in hardly anything: the next one can be guessed",
+							"128 random bits, or a signature that nobody else can make", strings.Join(tokens[:3], ", ")+", …")
+					}
+				}
+			},
+		},
+		{
 			ID: "rotation-does-not-extend-the-session", Task: 1, Needs: []string{"refresh-returns-a-new-pair"},
 			Title: "However often it is refreshed, a session ends SessionTTL after the login",
 			Why:   "If each rotation counts from now, a stolen session that is used every day never ends.",
@@ -200,22 +274,28 @@ func rotation() []grade.Step {
 			Why:   "A server that remembers only the last one lets a thief wait for two rotations.",
 			Ref:   "RFC 9700 §4.14.2 (recommendations: the relationship is retained)",
 			Set:   apart,
-			Takes: betweenLives,
+			Takes: times(2, beforeRefresh),
 			Check: func(t require.TestingT, s *subject.Session) {
-				for generation := range 3 {
+				for _, ago := range []int{4, 3, 2, 33} { // the last is more than a short list remembers
 					line := []subject.Tokens{s.LoginBoth(t, s.Cosmo())}
-					for range 4 {
+					for range max(4, ago) {
 						line = append(line, rotated(t, s, line[len(line)-1]))
 					}
-					noRefresh(t, s, "an old refresh token works again", subject.Bearer(line[generation].Refresh)).Alone(t)
-					noRefresh(t, s, fmt.Sprintf("a session goes on although the refresh token of %d rotations ago was used again", 4-generation), subject.Bearer(line[4].Refresh))
+					newest := len(line) - 1
+					noRefresh(t, s, "an old refresh token works again", subject.Bearer(line[newest-ago].Refresh)).Alone(t)
+					noRefresh(t, s, fmt.Sprintf("a session goes on although the refresh token of %d rotations ago was used again", ago), subject.Bearer(line[newest].Refresh))
 				}
 				stolen := s.LoginBoth(t, s.Cosmo()) // after those that are gone, or whoever ends them all would be found here
 				kept := rotated(t, s, stolen)
-				s.Advance(t, betweenLives(s.Settings)) // a thief may wait, as long as the token lives
+				// A thief may wait, as long as the token lives.
+				s.Advance(t, halfRefresh(s.Settings))
+				kept = rotated(t, s, kept)
+				s.Advance(t, beforeRefresh(s.Settings)-halfRefresh(s.Settings))
 				kept = rotated(t, s, kept)
 				noRefresh(t, s, "an old refresh token works again some time later", subject.Bearer(stolen.Refresh))
 				noRefresh(t, s, "a session goes on although a refresh token was used again some time after its rotation", subject.Bearer(kept.Refresh))
+				s.Advance(t, beforeRefresh(s.Settings))
+				noRefresh(t, s, "a session that has ended by a replay goes on some time later", subject.Bearer(kept.Refresh))
 			},
 		},
 		{
@@ -229,7 +309,7 @@ func rotation() []grade.Step {
 				rotated(t, s, stolen)
 				noRefresh(t, s, "a refresh token works twice", subject.Bearer(stolen.Refresh))
 				for _, o := range others {
-					alive(t, s, o)
+					spared(t, s, o, "the replay of one session's token has ended another session")
 				}
 			},
 		},
@@ -295,9 +375,9 @@ func rotation() []grade.Step {
 				phone, laptop, other := s.LoginBoth(t, u), s.LoginBoth(t, u), s.LoginBoth(t, s.NewUser(t))
 				logsOut(t, s, "/logout", phone.Access, "a logout with a good access token is refused")
 				gone(t, s, phone, "of a session that was logged out")
-				alive(t, s, laptop)
-				alive(t, s, other)
-				alive(t, s, s.LoginBoth(t, u))
+				spared(t, s, laptop, "a logout has ended another session of the same user")
+				spared(t, s, other, "a logout has ended a session of another user")
+				spared(t, s, s.LoginBoth(t, u), "a session that was begun after a logout is not good")
 			},
 		},
 		{
@@ -305,9 +385,12 @@ func rotation() []grade.Step {
 			Title: "A session that was logged out stays so for as long as its tokens live",
 			Why:   "A list of dead tokens that forgets them too early brings them back to life: flask-jwt-extended's documentation keeps one for the access token's time, which is too short for a refresh token.",
 			Ref:   "OWASP ASVS 5.0 §7.4.1 (logout disallows further use of the session)",
-			Takes: beforeRefresh,
+			Takes: func(c lessons.Settings) time.Duration { return halfRefresh(c) + beforeRefresh(c) },
 			Check: func(t require.TestingT, s *subject.Session) {
 				tokens := s.LoginBoth(t, s.Cosmo())
+				// Rotated late, its tokens live longer than those of the login would have.
+				s.Advance(t, halfRefresh(s.Settings))
+				tokens = rotated(t, s, tokens)
 				stays := s.LoginBoth(t, s.Cosmo())
 				logsOut(t, s, "/logout", tokens.Access, "a logout with a good access token is refused")
 				gone(t, s, tokens, "of a session that was logged out")
@@ -344,10 +427,10 @@ func rotation() []grade.Step {
 			Why:   "Who closes the laptop at night and logs out in the morning has an expired access token and a living refresh token. \"Token has expired\" is no answer to \"let me out\".",
 			Ref:   "RFC 7009 §2.2 (revocation response: an invalid token is no error)",
 			Set:   apart,
-			Takes: betweenLives,
+			Takes: beforeRefresh,
 			Check: func(t require.TestingT, s *subject.Session) {
 				tokens, stays := s.LoginBoth(t, s.Cosmo()), s.LoginBoth(t, s.Cosmo())
-				s.Advance(t, betweenLives(s.Settings))
+				s.Advance(t, beforeRefresh(s.Settings)) // as long as there is anything to log out of
 				logsOut(t, s, "/logout", tokens.Access, "a logout with an expired access token is refused")
 				noRefresh(t, s, "/refresh takes a refresh token of a session that was logged out", subject.Bearer(tokens.Refresh))
 				rotated(t, s, stays)
@@ -389,7 +472,13 @@ func rotation() []grade.Step {
 						s.Fail(t, "GET "+path+" is not refused", probe405, a.Summary())
 					}
 				}
-				tokens = alive(t, s, tokens)
+				tokens = spared(t, s, tokens, "a GET of /logout or /logout-all has ended the session")
+				for _, method := range []string{http.MethodHead, http.MethodOptions} { // these are safe, too
+					for _, path := range []string{"/logout", "/logout-all"} {
+						s.Do(t, subject.Request(method, path, subject.Bearer(tokens.Access)))
+						tokens = spared(t, s, tokens, method+" "+path+" has ended the session")
+					}
+				}
 				logsOut(t, s, "/logout", tokens.Access, "a logout with a good access token is refused")
 			},
 		},
@@ -402,15 +491,13 @@ func rotation() []grade.Step {
 			Takes: betweenLives,
 			Check: func(t require.TestingT, s *subject.Session) {
 				tokens := s.LoginBoth(t, s.Cosmo())
-				if len(s.Settings.Secret) > 0 {
-					honest := s.Decode(t, tokens.Access)
-					foreign := forged(honest.With("aud", "https://newsletter.example").Sign(honest.Alg(), s.Secret(t)), "for another audience")
-					s.Post(t, "/logout", subject.Bearer(foreign)).Refused(t, "POST /logout takes a token for another audience")
-					s.Advance(t, betweenLives(s.Settings))
-					foreign.What = "for another audience, and expired"
-					s.Post(t, "/logout", subject.Bearer(foreign)).Refused(t, "POST /logout takes an expired token for another audience")
-				} else {
-					s.Advance(t, betweenLives(s.Settings))
+				foreign := borrowed(t, s, tokens.Access)
+				for _, token := range foreign {
+					s.Post(t, "/logout", subject.Bearer(token)).Refused(t, "POST /logout takes a token "+token.What)
+				}
+				s.Advance(t, betweenLives(s.Settings))
+				for _, token := range foreign {
+					s.Post(t, "/logout", subject.Bearer(token)).Refused(t, "POST /logout takes an expired token "+token.What)
 				}
 				s.Post(t, "/logout", subject.Bearer(forged(forge.TamperSignature(tokens.Access.Raw), "expired, and with a changed signature"))).
 					Refused(t, "POST /logout takes a forged token that has expired")
@@ -421,7 +508,7 @@ func rotation() []grade.Step {
 						Refused(t, "POST "+path+" takes a forged token").
 						Challenges(t, "", "a 401 of "+path+" carries no Bearer challenge")
 				}
-				tokens = alive(t, s, tokens)
+				tokens = spared(t, s, tokens, "a logout that was refused has ended a session")
 				logsOut(t, s, "/logout", tokens.Access, "a logout with a good access token is refused")
 			},
 		},
@@ -441,12 +528,55 @@ func rotation() []grade.Step {
 				gone(t, s, phone, "after /logout-all")
 				gone(t, s, laptop, "after /logout-all")
 				if s.Controlled() {
-					alive(t, s, namesake)
+					spared(t, s, namesake, "/logout-all has ended a session of another user, whose name begins in the same way")
 				}
-				alive(t, s, other)
-				back := alive(t, s, s.LoginBoth(t, u)) // in the same second, too
+				spared(t, s, other, "/logout-all has ended a session of another user")
+				// In the same second, too.
+				back := spared(t, s, s.LoginBoth(t, u), "a session that was begun after /logout-all is not good")
+				gone(t, s, phone, "after /logout-all, once its user has logged in again")
 				s.Post(t, "/logout-all", subject.Bearer(laptop.Access)).Refused(t, "a token of a session that has ended can still log out all others")
-				alive(t, s, back)
+				spared(t, s, back, "a token of a session that has ended has ended another session at /logout-all")
+			},
+		},
+		{
+			ID: "logged-out-everywhere-is-for-good", Task: 4, Needs: []string{"logout-all-ends-every-session"},
+			Title: "Sessions that /logout-all has ended stay so for as long as their tokens live",
+			Why:   "The lost phone lies in the grass until its access token has expired. Then it refreshes.",
+			Ref:   "OWASP ASVS 5.0 §7.5.2 (users terminate any or all of their sessions)",
+			Takes: beforeRefresh,
+			Check: func(t require.TestingT, s *subject.Session) {
+				u, other := s.AddUser(t, s.Cosmo().Username+"-06", s.Cosmo().Password), s.LoginBoth(t, s.Cosmo())
+				phone := s.LoginBoth(t, u)
+				logsOut(t, s, "/logout-all", s.LoginBoth(t, u).Access, "a logout-all with a good access token is refused")
+				gone(t, s, phone, "after /logout-all")
+				s.Advance(t, beforeAccess(s.Settings))
+				stayShut(t, s, phone.Access, "an access token opens %s some time after /logout-all")
+				s.Advance(t, beforeRefresh(s.Settings)-beforeAccess(s.Settings))
+				noRefresh(t, s, "/refresh takes a refresh token some time after /logout-all", subject.Bearer(phone.Refresh))
+				rotated(t, s, other)
+			},
+		},
+		{
+			ID: "session-routes-keep-secrets", Task: 4, Needs: []string{"logout-all-ends-every-session", "replay-ends-the-session"},
+			Title: "No answer of the new routes and no line of the log holds a hash, a password or the secret",
+			Why:   "The guard knows the whole user by now, and whoever logs all that it knows, logs the hash.",
+			Ref:   "OWASP ASVS 5.0 §16.2.5 (logging: no credentials)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				u := s.NewUser(t)
+				secrets := append(s.Hashes(), u.Password, "argon2id")
+				secrets = append(secrets, spellings(s.Settings.Secret)...)
+				first, laptop := s.LoginBoth(t, u), s.LoginBoth(t, u)
+				second := rotated(t, s, first)
+				for _, asked := range []struct {
+					path  string
+					token probe.Token
+				}{
+					{"/refresh", first.Refresh}, {"/refresh", second.Refresh}, {"/refresh", laptop.Access}, {"/logout", second.Access}, {"/logout", second.Access},
+					{"/logout", forged(forge.TamperSignature(laptop.Access.Raw), "with a changed signature")}, {"/logout-all", laptop.Access}, {"/logout-all", laptop.Access},
+				} {
+					keptOut(t, s, s.Post(t, asked.path, subject.Bearer(asked.token)), secrets)
+				}
+				keptOut(t, s, s.Get(t, "/profile", subject.Bearer(s.Login(t, u).Access)), secrets)
 			},
 		},
 	}
