@@ -680,6 +680,10 @@ func cookies() []grade.Step {
 				a := b.Post(t, "/reauth", subject.JSON(map[string]string{"password": "wrong"}))
 				refusedPassword(t, a, "/reauth succeeds without the password")
 				untouched(t, a, "a refusal of /reauth sets or clears a token", true)
+				neighbour := s.NewUser(t)
+				a = b.Post(t, "/reauth", neighbour.Credentials())
+				refusedPassword(t, a, "/reauth takes the name and password of another person")
+				untouched(t, a, "a refusal of /reauth sets or clears a token", true)
 				loggedIn(t, s, u)
 
 				a = b.Post(t, "/reauth", subject.JSON(map[string]string{"password": u.Password})).

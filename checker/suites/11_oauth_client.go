@@ -758,7 +758,8 @@ func backFromProvider() []grade.Step {
 			Check: func(t require.TestingT, s *subject.Session) {
 				p, who := idp(s), somebodyThere()
 				isIn(t, signedInto(t, s, who), who, "somebody is signed in, and /home does not open")
-				for _, exp := range []any{s.Now().Add(-time.Hour).Unix(), 0, nil} {
+				long, lately := s.Now().Add(-time.Hour).Unix(), s.Now().Add(-10*time.Minute).Unix()
+				for _, exp := range []any{long, lately, 0, nil} {
 					p.Behave(func(m *upstream.Manner) {
 						m.Claims = func(c map[string]any) {
 							c["iat"], c["exp"] = s.Now().Add(-2*time.Hour).Unix(), exp
@@ -767,10 +768,7 @@ func backFromProvider() []grade.Step {
 							}
 						}
 					})
-					what := map[bool]string{true: "without an exp", false: "that has expired an hour ago"}[exp == nil]
-					if exp == 0 {
-						what = "with exp 0"
-					}
+					what := map[any]string{long: "that has expired an hour ago", lately: "that has expired ten minutes ago", 0: "with exp 0", nil: "without an exp"}[exp]
 					b := s.Browser()
 					turnedAway(t, b, b.Arrive(t, signs(t, s, outward(t, s, b, "/login"), who)), "an ID token "+what+" signs somebody in")
 				}
@@ -1344,6 +1342,12 @@ func requireLogin() []grade.Step {
 				p.Behave(func(m *upstream.Manner) { m.RefreshIDToken = true })
 				b := signedInAWhileAgo(t, s, who)
 				isIn(t, b, who, "an access token that has expired is not refreshed")
+				unlogged := []string{} // a log is to hold even less: whoever reads a cookie there is signed in
+				for _, c := range b.Cookies() {
+					if len(c.Value) >= minUnguessable {
+						unlogged = append(unlogged, c.Value)
+					}
+				}
 				p.Next(p.Path.Userinfo, upstream.Fault{Status: 503})
 				b.Open(t, "/home")
 				b.Open(t, "/")
@@ -1377,9 +1381,9 @@ func requireLogin() []grade.Step {
 					return
 				}
 				for line := range strings.SplitSeq(s.Logged(t), "\n") {
-					for _, secret := range secrets {
+					for _, secret := range append(unlogged, secrets...) {
 						if secret != "" && strings.Contains(line, secret) {
-							s.Fail(t, "the log holds a token or a secret", "a log without it", strings.ReplaceAll(line, secret, "[a secret]"))
+							s.Fail(t, "the log holds a token, a secret or a session's cookie", "a log without it", strings.ReplaceAll(line, secret, "[a secret]"))
 						}
 					}
 				}
