@@ -1047,6 +1047,16 @@ func backFromProvider() []grade.Step {
 				other := signedInto(t, s, mallory)
 				isIn(t, other, mallory, "/home shows one person what another one with the same address may see")
 				isIn(t, one, ada, "/home shows one person what another one with the same address may see")
+				var both []probe.Request
+				for range 6 {
+					both = append(both, one.OpenRequest("/home"), other.OpenRequest("/home"))
+				}
+				s.Slow(t, true)
+				answers := s.Together(t, both)
+				s.Slow(t, false)
+				for i, a := range answers {
+					isHome(t, a, []upstream.Account{ada, mallory}[i%2], "of two people at once, not both see their page")
+				}
 			},
 		},
 	}
@@ -1499,6 +1509,42 @@ func requireLogin() []grade.Step {
 			},
 		},
 		{
+			ID: "after-a-refused-access-token-the-same-holds", Task: 4, Needs: []string{"refused-access-token-is-renewed-once", "outage-keeps-the-session", "refused-refresh-signs-people-out"},
+			Title: "A refresh because of a 401 ends as one because of the time: an outage keeps the session, a refusal ends it, and without a refresh token it is the login",
+			Why:   "The two ways to a refresh are often two pieces of code, and one of them takes every error for the same.",
+			Ref:   "RFC 6749 §5.2 (invalid_grant) and §5.1 (refresh_token is optional), RFC 6750 §3.1 (invalid_token)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				p, who := idp(s), somebodyThere()
+				b := signedInto(t, s, who)
+				isIn(t, b, who, "a person with a good access token does not get through")
+				p.RefuseAccess()
+				p.Always(p.Path.Token, upstream.Fault{Status: http.StatusServiceUnavailable})
+				if a := b.Open(t, "/home"); a.Status != http.StatusOK { // it may do without userinfo
+					providerDown(t, a, "/home is not answered as it should be while a refused access token cannot be renewed")
+				}
+				p.Always(p.Path.Token, upstream.Fault{})
+				isIn(t, b, who, "the session is gone after a refused access token could not be renewed for a while")
+
+				copied := b.Clone()
+				p.RefuseAccess()
+				p.EndGrants()
+				if a := b.Open(t, "/home"); a.Status >= 500 {
+					failAt(t, a, "a refused access token whose refresh is refused is answered as an outage", "302 to /")
+				}
+				for _, gone := range []*subject.Browser{b, copied} {
+					isOut(t, gone, "the session goes on after its access token and its refresh were refused")
+				}
+
+				p.Behave(func(m *upstream.Manner) { m.Answer = func(_ string, a map[string]any) { delete(a, "refresh_token") } })
+				without := signedInto(t, s, who)
+				isIn(t, without, who, "somebody is signed in without a refresh token, and /home does not open")
+				p.RefuseAccess()
+				if a := without.Open(t, "/home"); a.Status >= 500 {
+					failAt(t, a, "a refused access token without a refresh token is answered as an outage", "302 to the login")
+				}
+			},
+		},
+		{
 			ID: "userinfo-outage-keeps-the-session", Task: 4, Needs: []string{"home-shows-what-the-provider-says"},
 			Title: "While userinfo is of no help, /home is 502 or 503, or does without, and the session is kept",
 			Why:   "Garbage from a server that you do not run is no reason to crash, and none to sign anybody out.",
@@ -1598,6 +1644,7 @@ func signOut() []grade.Step {
 			Title: "While the provider is slow or down, a logout is done all the same: the session ends first",
 			Why:   "At the shared computer in the library somebody presses the button, sees a wheel turn, and leaves.",
 			Ref:   "OWASP ASVS 5.0 §7.4.1 (logout), RFC 7009 §2.2.1 (503 of the revocation endpoint)",
+			Takes: expiries(1),
 			Check: func(t require.TestingT, s *subject.Session) {
 				p, who := idp(s), somebodyThere()
 				b := signedInto(t, s, who)
@@ -1628,7 +1675,8 @@ func signOut() []grade.Step {
 				leaves(t, logout.answer(t))
 				arrived()
 
-				down := signedInto(t, s, who)
+				// That its access token has expired, and cannot be renewed now, is no reason to stay.
+				down := signedInAWhileAgo(t, s, who)
 				copied = down.Clone()
 				p.Fail(upstream.Fault{Cut: true})
 				leaves(t, down.Submit(t, "/logout"))
