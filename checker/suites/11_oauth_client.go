@@ -1509,7 +1509,7 @@ func requireLogin() []grade.Step {
 			},
 		},
 		{
-			ID: "after-a-refused-access-token-the-same-holds", Task: 4, Needs: []string{"refused-access-token-is-renewed-once", "outage-keeps-the-session", "refused-refresh-signs-people-out"},
+			ID: "after-a-refused-access-token-the-same-holds", Task: 4, Needs: []string{"refused-access-token-is-renewed-once", "outage-keeps-the-session", "refused-refresh-signs-people-out", "without-a-refresh-token-it-is-the-login-again"},
 			Title: "A refresh because of a 401 ends as one because of the time: an outage keeps the session, a refusal ends it, and without a refresh token it is the login",
 			Why:   "The two ways to a refresh are often two pieces of code, and one of them takes every error for the same.",
 			Ref:   "RFC 6749 §5.2 (invalid_grant) and §5.1 (refresh_token is optional), RFC 6750 §3.1 (invalid_token)",
