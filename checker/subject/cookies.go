@@ -246,12 +246,18 @@ func SetCookies(a *Answer) []*http.Cookie {
 // Sets is the last cookie of that kind that an answer sets; nil where it sets none.
 // One that it clears is none.
 func Sets(a *Answer, kind string) *http.Cookie {
-	for _, c := range slices.Backward(SetCookies(a)) {
-		if kindOf(c.Name) == kind && c.MaxAge >= 0 && c.Value != "" && (c.MaxAge > 0 || c.Expires.IsZero() || c.Expires.After(a.At)) {
-			return c
-		}
+	if all := EverySet(a, kind); len(all) > 0 {
+		return all[len(all)-1]
 	}
 	return nil
+}
+
+// EverySet are the cookies of that kind that an answer sets, in their order.
+func EverySet(a *Answer, kind string) []*http.Cookie {
+	return slices.DeleteFunc(SetCookies(a), func(c *http.Cookie) bool {
+		cleared := c.MaxAge < 0 || c.Value == "" || c.MaxAge == 0 && !c.Expires.IsZero() && !c.Expires.After(a.At)
+		return kindOf(c.Name) != kind || cleared
+	})
 }
 
 // Touches tells whether an answer sets or clears a cookie of that kind.

@@ -88,8 +88,8 @@ func cookieFault(t require.TestingT, a *subject.Answer, claim, want string) {
 }
 
 // everySetting calls look with each cookie that is set by a login, a refresh, a
-// step-up and a renewal. Those of the four that do not work yet set none: that is
-// for other steps to say.
+// step-up and a renewal at either door. Those of them that do not work yet set none:
+// that is for other steps to say.
 func everySetting(t require.TestingT, s *subject.Session, look func(*subject.Answer, string, *http.Cookie)) {
 	u := s.Cosmo()
 	b := s.Browser()
@@ -98,12 +98,40 @@ func everySetting(t require.TestingT, s *subject.Session, look func(*subject.Ans
 		b.Post(t, "/reauth", subject.JSON(map[string]string{"password": u.Password})),
 	}
 	s.Advance(t, afterHalf(s.Settings))
-	answers = append(answers, b.Get(t, "/profile"))
+	for _, door := range doors {
+		answers = append(answers, b.Clone().Get(t, door))
+	}
 	for _, a := range answers {
 		for _, kind := range kinds {
-			if c := subject.Sets(a, kind); c != nil {
+			for _, c := range subject.EverySet(a, kind) {
 				look(a, kind, c)
 			}
+		}
+	}
+}
+
+// unread wants a token to be nowhere in the answer that sets it but in cookies that no
+// script reads. A server that takes bearer tokens, too, has to hand them out somewhere;
+// what is in csrf_token is another step's to say.
+func unread(t require.TestingT, s *subject.Session, a *subject.Answer, kind, token string) {
+	access := subject.Sets(a, subject.AccessCookie)
+	bearers := func() bool {
+		return access != nil && s.Get(t, "/profile", subject.Bearer(forged(access.Value, ""))).Status == http.StatusOK
+	}
+	if strings.Contains(string(a.ReplyBody), token) && !bearers() {
+		a.Hides(t, "a script can read the token of the cookie "+kind+" in the body", token)
+	}
+	for name, values := range a.ReplyHeader {
+		if name != "Set-Cookie" && strings.Contains(strings.Join(values, ","), token) && !bearers() {
+			probe.Fail(t, &probe.Failure{Claim: "a script can read the token of the cookie " + kind + " in the header " + name, Sent: a.Exchange,
+				Want: "the token in its cookie alone", Got: a.Headers(name)})
+		}
+	}
+	shown := subject.EverySet(a, subject.CSRFCookie)
+	for _, c := range subject.SetCookies(a) {
+		csrf := slices.ContainsFunc(shown, func(one *http.Cookie) bool { return one.Name == c.Name })
+		if !c.HttpOnly && !csrf && strings.Contains(c.Value, token) {
+			cookieFault(t, a, "a script can read the token of the cookie "+kind+" in the cookie "+c.Name, "Set-Cookie: …; HttpOnly")
 		}
 	}
 }
@@ -116,6 +144,9 @@ func attempted(s *subject.Session, u subject.User) string {
 	}
 	return newPassword(u)
 }
+
+// allTheSame is for another step to say: of a CSRF token that belongs to no session.
+func allTheSame(values []string) bool { return len(slices.Compact(slices.Clone(values))) == 1 }
 
 // shortestCSRF is how many characters 64 bits take in base64.
 const shortestCSRF = 11
@@ -170,6 +201,23 @@ func neighbours(s *subject.Session) []stranger {
 		{own.Scheme + "://evil." + own.Host, "same-site"},
 		{own.Scheme + "://" + own.Hostname() + ":1", "same-site"},
 		{"null", "cross-site"},
+	}
+}
+
+// unrenewed wants whatever refuses a request of the browser's not to renew its token.
+func unrenewed(t require.TestingT, s *subject.Session, b *subject.Browser) {
+	change := passwordChange(b.User.Password, attempted(s, b.User))
+	for _, r := range []probe.Request{
+		b.Request(http.MethodPost, "/reauth", subject.JSON(map[string]string{"password": "wrong"})),
+		b.Request(http.MethodPost, "/reauth", subject.Body("null")),
+		b.Request(http.MethodPost, "/password", subject.Body("null")),
+		b.Request(http.MethodPost, "/password", change, subject.WithoutCookie(subject.CSRFCookie), subject.CrossSite),
+		b.Request(http.MethodPost, "/reauth", change, subject.WithoutCookie(subject.CSRFCookie), subject.CrossSite),
+		b.Request(http.MethodPut, "/profile"), b.Request(http.MethodGet, "/no-such-page"),
+	} {
+		if a := s.Do(t, r); a.Status >= 400 {
+			untouched(t, a, "a request that was refused renews its token", false)
+		}
 	}
 }
 
@@ -236,16 +284,30 @@ func cookies() []grade.Step {
 		},
 		{
 			ID: "token-cookies-are-http-only", Task: 1, Needs: []string{"login-sets-the-cookies"},
-			Title: "access_token and refresh_token are HttpOnly, whenever they are set",
+			Title: "access_token and refresh_token are HttpOnly, whenever they are set, and no token is anywhere else in the answer, or in the log",
 			Why:   "A script that somebody has smuggled into the page reads document.cookie and sends it home. Of what is HttpOnly it sees nothing.",
 			Ref:   "RFC 10025 §4.1.2.6 (HttpOnly), OWASP ASVS 5.0 §3.3.4 (HttpOnly)",
 			Takes: afterHalf,
 			Check: func(t require.TestingT, s *subject.Session) {
+				var tokens []string
 				everySetting(t, s, func(a *subject.Answer, kind string, c *http.Cookie) {
 					if kind != subject.CSRFCookie && !c.HttpOnly {
 						cookieFault(t, a, "a script can read the cookie "+kind, "Set-Cookie: …; HttpOnly")
 					}
+					if kind != subject.CSRFCookie {
+						unread(t, s, a, kind, c.Value)
+						tokens = append(tokens, c.Value)
+					}
 				})
+				if !s.Controlled() {
+					return
+				}
+				logged := s.Logged(t)
+				for _, token := range tokens {
+					if strings.Contains(logged, token) {
+						s.Fail(t, "the log holds a token", "a log without it", "a line with one of the tokens that a cookie was set to")
+					}
+				}
 			},
 		},
 		{
@@ -354,6 +416,15 @@ func cookies() []grade.Step {
 						cookieFault(t, a, "csrf_token shows scripts what is in "+kind, "a value of its own")
 					}
 				}
+				values := []string{c.Value}
+				for range 5 {
+					if more := subject.Sets(s.Browser().LogIn(t, s.Cosmo()), subject.CSRFCookie); more != nil {
+						values = append(values, more.Value)
+					}
+				}
+				if len(values) == 6 && bits(values) < guessable && !allTheSame(values) {
+					cookieFault(t, a, "csrf_token can be guessed: those of six logins differ in hardly anything, such as "+values[1]+" and "+values[2], "64 random bits at least, or a signature that nobody else can make")
+				}
 			},
 		},
 		{
@@ -400,6 +471,16 @@ func cookies() []grade.Step {
 				for _, b := range []*subject.Browser{first, second, first} {
 					opensTo(t, b)
 				}
+				var both []probe.Request // at once
+				for i := range 8 {
+					both = append(both, first.Request(http.MethodGet, doors[i%2]), second.Request(http.MethodGet, doors[i%2]))
+				}
+				s.Slow(t, true)
+				answers := s.Together(t, both)
+				s.Slow(t, false)
+				for i, a := range answers {
+					own(t, a, []*subject.Browser{first, second}[i%2].User)
+				}
 				shutTo(t, s, first, "%s opens without a token", subject.WithoutCookie(subject.AccessCookie))
 				shutTo(t, s, s.Browser(), "%s opens to whoever brings no cookie")
 			},
@@ -418,7 +499,7 @@ func cookies() []grade.Step {
 				raw := access.Value
 				honest := s.Decode(t, forged(raw, ""))
 				for _, bad := range []probe.Token{
-					forged("x", "nonsense"), forged("e30.e30.", "of nothing"),
+					forged("x", "nonsense"), forged("", "without a character"), forged("e30.e30.", "of nothing"),
 					forged(refresh.Value, "the refresh token"),
 					forged(forge.TamperSignature(raw), "with a changed signature"),
 					forged(forge.ReplacePayload(raw, honest.With("sub", "grace").Claims), "with another sub"),
@@ -430,6 +511,10 @@ func cookies() []grade.Step {
 					forged(honest.Without("exp").Sign(honest.Alg(), s.Secret(t)), "without exp"),
 				} {
 					shutTo(t, s, b, "a token "+bad.What+" in the cookie opens %s", subject.WithCookie(subject.AccessCookie, bad))
+				}
+				for _, door := range doors {
+					// An address is in logs, in histories and in Referer (RFC 9700 §4.3.2).
+					s.Do(t, s.Browser().Request(http.MethodGet, door+"?access_token="+url.QueryEscape(raw))).Refused(t, "a token in the query opens "+door)
 				}
 				opensTo(t, b)
 				if s.Controlled() {
@@ -476,15 +561,30 @@ func cookies() []grade.Step {
 				b := loggedIn(t, s, s.Cosmo())
 				access, _ := b.Cookie(subject.AccessCookie)
 				refresh, _ := b.Cookie(subject.RefreshCookie)
-				for _, bad := range []probe.Token{
-					forged(access.Value, "the access token"), forged("x", "nonsense"),
+				all := []probe.Token{
+					forged(access.Value, "the access token"), forged("x", "nonsense"), forged("", "without a character"),
 					forged(forge.Tamper(refresh.Value), "with one character changed"), forged(forge.TamperSignature(refresh.Value), "with a changed signature"),
-				} {
+				}
+				if honest, err := forge.Decode(refresh.Value); err == nil { // it may be opaque
+					all = append(all, forged(honest.Sign("none", nil), "with alg none"), forged(honest.Sign(honest.Alg(), nil), "signed with the empty key"))
+				}
+				for _, bad := range all {
 					noCookieRefresh(t, s, b, "/refresh takes a token "+bad.What, subject.WithCookie(subject.RefreshCookie, bad))
 				}
 				noCookieRefresh(t, s, b, "/refresh works without a refresh token", subject.WithoutCookie(subject.RefreshCookie))
 				noCookieRefresh(t, s, s.Browser(), "/refresh gives tokens to whoever brings no cookie")
+				const inQuery = "/refresh takes a refresh token in the query"
+				a := s.Do(t, b.Request(http.MethodPost, "/refresh?refresh_token="+url.QueryEscape(refresh.Value), subject.WithoutCookie(subject.RefreshCookie))).
+					Is(t, http.StatusUnauthorized, inQuery, http.StatusForbidden)
+				untouched(t, a, inQuery, false)
 				refreshes(t, b)
+				if s.Controlled() {
+					u := s.NewUser(t)
+					left := loggedIn(t, s, u)
+					refreshes(t, left)
+					s.DeleteUser(t, u)
+					noCookieRefresh(t, s, left, "/refresh takes the token of a user who no longer exists")
+				}
 				last, _ := b.Cookie(subject.RefreshCookie)
 				s.Advance(t, pastRefresh(s.Settings))
 				noCookieRefresh(t, s, b, "/refresh takes a refresh token that has expired", subject.Again(last, "that has expired"))
@@ -580,6 +680,10 @@ func cookies() []grade.Step {
 				a := b.Post(t, "/reauth", subject.JSON(map[string]string{"password": "wrong"}))
 				refusedPassword(t, a, "/reauth succeeds without the password")
 				untouched(t, a, "a refusal of /reauth sets or clears a token", true)
+				neighbour := s.NewUser(t)
+				a = b.Post(t, "/reauth", neighbour.Credentials())
+				refusedPassword(t, a, "/reauth takes the name and password of another person")
+				untouched(t, a, "a refusal of /reauth sets or clears a token", true)
 				loggedIn(t, s, u)
 
 				a = b.Post(t, "/reauth", subject.JSON(map[string]string{"password": u.Password})).
@@ -594,6 +698,9 @@ func cookies() []grade.Step {
 				stepUp(t, b)
 				s.Advance(t, pastFreshness(s.Settings))
 				b.Post(t, "/password", change).RefusedSaying(t, "Fresh token required", "a cookie of a /reauth of long ago changes the password")
+				stepUp(t, b)
+				refusedPassword(t, b.Post(t, "/password", passwordChange("wrong", newPassword(u))), "a fresh cookie changes the password without the current one")
+				loggedIn(t, s, u)
 				stepUp(t, b)
 				b.Post(t, "/password", change).Is(t, http.StatusOK, "a change of the password by a fresh cookie is refused", http.StatusNoContent)
 				s.Browser().Post(t, "/login", u.Credentials()).Is(t, http.StatusUnauthorized, "the old password still opens the account")
@@ -619,6 +726,7 @@ func cookies() []grade.Step {
 						untouched(t, b.Get(t, door).Is(t, http.StatusOK, "a good access_token cookie does not open "+door), "a token is renewed before half of its life is over", true)
 					}
 				}
+				_, csrf := b.Cookie(subject.CSRFCookie)
 				young()
 				s.Advance(t, beforeHalf(s.Settings))
 				young()
@@ -627,6 +735,12 @@ func cookies() []grade.Step {
 					if s.Advanced() > s.Settings.FreshFor {
 						a := b.Post(t, "/password", passwordChange(b.User.Password, attempted(s, b.User))).RefusedSaying(t, "Fresh token required", "a login of long ago changes the password")
 						untouched(t, a, "a request that was refused renews its token", true)
+					}
+					if i == 0 {
+						unrenewed(t, s, b)
+					}
+					if _, had := b.Cookie(subject.CSRFCookie); csrf && !had {
+						s.Fail(t, fmt.Sprintf("the browser has lost csrf_token %v after the login, and the session goes on", s.Advanced()), "csrf_token as long as the session, or set once more", "no csrf_token")
 					}
 					old, _ := b.Cookie(subject.AccessCookie)
 					a := b.Get(t, doors[i%2]).Is(t, http.StatusOK, "a good access_token cookie does not open "+doors[i%2])
@@ -665,8 +779,10 @@ func cookies() []grade.Step {
 					// Near its end a session need not be renewed any more.
 					ending := s.Advanced() > s.Settings.SessionTTL-s.Settings.AccessTTL
 					for _, b := range []*subject.Browser{reader, worker, owner} {
-						if b == owner {
+						if b == owner && ending {
 							owner.Post(t, "/reauth", again)
+						} else if b == owner {
+							stepUp(t, owner)
 						}
 						a := b.Get(t, "/profile")
 						if !ending {
@@ -727,6 +843,14 @@ func cookies() []grade.Step {
 				attacked(t, s, b, "%s works for a page of another site, without a CSRF token", nil, without, subject.CrossSite)
 				attacked(t, s, b, "%s works for a page of another site, with an empty CSRF token", nil, without, subject.CrossSite, subject.CSRF(""))
 				attacked(t, s, b, "%s works for a page of a host below this one, without a CSRF token", nil, without, subject.SameSite)
+				stepUp(t, b)
+				for _, w := range writes(s, b.User) {
+					for method, path := range map[string]string{http.MethodPost: w.path + "/", http.MethodPut: w.path, http.MethodPatch: w.path, http.MethodDelete: w.path} {
+						a := s.Do(t, b.Request(method, path, w.body, without, subject.CrossSite))
+						untouched(t, a, method+" "+path+" works for a page of another site, without a CSRF token", true)
+					}
+				}
+				unharmed(t, s, b)
 				for _, stranger := range neighbours(s) {
 					attacked(t, s, b, "%s works for a page with the Origin "+stranger.origin+", without a CSRF token", nil, without, stranger.asks)
 				}
@@ -778,6 +902,11 @@ func cookies() []grade.Step {
 					attacked(t, s, b, "%s takes a CSRF token that a neighbour has planted in cookie and header", nil, planted, subject.SameSite, subject.CSRF(value))
 				}
 				attacked(t, s, b, "%s takes a CSRF token that is wrong", nil, subject.SameSite, subject.CSRF("wrong"))
+				if right, ok := b.CSRFToken(); ok {
+					for what, part := range map[string]string{"the first character": right[:1], "the last character": right[len(right)-1:], "the first half": right[:len(right)/2]} {
+						attacked(t, s, b, "%s takes "+what+" of the CSRF token for all of it", nil, subject.SameSite, subject.CSRF(part))
+					}
+				}
 			},
 		},
 		{
@@ -829,10 +958,10 @@ func cookies() []grade.Step {
 				u := b.User
 				for _, w := range writes(s, u) {
 					for _, method := range []string{http.MethodGet, http.MethodHead} {
-						path := w.path + "?" + url.Values{"password": {u.Password}, "current": {u.Password}, "new": {attempted(s, u)}}.Encode()
+						path := w.path + "?" + url.Values{"password": {u.Password}, "current": {u.Password}, "new": {attempted(s, u)}, "_method": {http.MethodPost}}.Encode()
 						token, _ := b.CSRFToken()
 						for _, how := range []subject.Option{subject.CrossSite, subject.CSRF(token)} {
-							a := s.Do(t, b.Request(method, path, w.body, how))
+							a := s.Do(t, b.Request(method, path, w.body, how, subject.Header("X-HTTP-Method-Override", http.MethodPost)))
 							untouched(t, a, method+" "+w.path+" sets or clears a token", true)
 						}
 					}
@@ -870,11 +999,20 @@ func cookies() []grade.Step {
 						r.Header.Set("Origin", origin)
 						r.Header.Set("Sec-Fetch-Site", "cross-site")
 					}
-					for _, r := range []probe.Request{
+					preflight := func(path string) probe.Request {
+						return subject.Request(http.MethodOptions, path, from, subject.Header("Access-Control-Request-Method", "POST"), subject.Header("Access-Control-Request-Headers", "content-type,x-csrf-token"))
+					}
+					requests := []probe.Request{
 						b.Request(http.MethodGet, "/profile", from), b.Request(http.MethodGet, "/dashboard", from),
-						b.Request(http.MethodPost, "/refresh", subject.CrossSite, from),
-						subject.Request(http.MethodOptions, "/password", from, subject.Header("Access-Control-Request-Method", "POST"), subject.Header("Access-Control-Request-Headers", "content-type,x-csrf-token")),
-					} {
+						b.Request(http.MethodPost, "/refresh", subject.CrossSite, from), preflight("/password"),
+					}
+					if origin == origins[0] { // the others do not ask everywhere
+						requests = append(requests, b.Request(http.MethodPost, "/login", subject.CrossSite, from, subject.Body("null")), preflight("/login"))
+						for _, w := range writes(s, b.User) {
+							requests = append(requests, b.Request(http.MethodPost, w.path, w.body, subject.CrossSite, from), preflight(w.path))
+						}
+					}
+					for _, r := range requests {
 						a := s.Do(t, r)
 						if strings.EqualFold(a.ReplyHeader.Get("Access-Control-Allow-Credentials"), "true") && strings.EqualFold(a.ReplyHeader.Get("Access-Control-Allow-Origin"), origin) {
 							probe.Fail(t, &probe.Failure{Claim: "a page of " + origin + " may read answers with the cookies of whoever visits it", Sent: a.Exchange,

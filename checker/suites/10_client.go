@@ -189,6 +189,20 @@ func (g *gateway) secretive(t require.TestingT, a *subject.Answer) {
 	a.Hides(t, "a token of the session is in the answer to the caller", g.api.Issued()...)
 }
 
+// unlogged wants none of the session's tokens in the log, as far as anybody can look.
+func (g *gateway) unlogged(t require.TestingT) {
+	if !g.Controlled() {
+		return
+	}
+	for line := range strings.Lines(g.Logged(t)) {
+		for _, token := range g.api.Issued() {
+			if strings.Contains(line, token) {
+				g.Fail(t, "the log holds a token", "a log without it", strings.TrimSpace(strings.ReplaceAll(line, token, "[a token]")))
+			}
+		}
+	}
+}
+
 // atOnce sends fifty requests at the same time and wants one refresh for them all.
 // meanwhile is done while they are on their way.
 func (g *gateway) atOnce(t require.TestingT, meanwhile func()) {
@@ -238,7 +252,7 @@ func (g *gateway) abandoned(path string) {
 var outages = []upstream.Fault{
 	{Status: http.StatusServiceUnavailable, Body: `{"msg":"down for maintenance"}`},
 	{Status: http.StatusInternalServerError, Body: `{"msg":"a fault"}`},
-	{Status: http.StatusBadGateway}, {Status: http.StatusGatewayTimeout},
+	{Status: http.StatusBadGateway}, {Status: http.StatusGatewayTimeout}, {Status: http.StatusNotImplemented},
 	{Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"1"}}},
 	{Cut: true},
 }
@@ -306,6 +320,7 @@ func client() []grade.Step {
 						g.Fail(t, "the upstream's /login got other credentials", string(a.Body), string(g.last(t, "/login").Body))
 					}
 				}
+				g.unlogged(t)
 			},
 		},
 		{
@@ -335,7 +350,7 @@ func client() []grade.Step {
 			Check: func(t require.TestingT, s *subject.Session) {
 				g := signedIn(t, s)
 				for _, f := range []upstream.Fault{
-					{Status: http.StatusOK, Body: `{"a":1}`, Header: http.Header{"X-Page": {"2 of 3"}, "Content-Type": {"application/json"}}},
+					{Status: http.StatusOK, Body: `{"a":1}`, Header: http.Header{"X-Page": {"2 of 3", "and 3 of 3"}, "Content-Type": {"application/json"}}},
 					{Status: http.StatusCreated, Body: "text, and not JSON", Header: http.Header{"X-Page": {"3"}, "Content-Type": {"text/plain"}}},
 					{Status: http.StatusTeapot, Body: "\x00\xff\x1f", Header: http.Header{"X-Page": {"4"}, "Content-Type": {"image/x-teapot"}}},
 					{Status: http.StatusNoContent, Header: http.Header{"X-Page": {"5"}}},
@@ -343,8 +358,9 @@ func client() []grade.Step {
 					g.api.Next("/anything", f)
 					a := g.Get(t, "/anything").Is(t, f.Status, "the upstream's status is not the gateway's")
 					for name := range f.Header {
-						if a.ReplyHeader.Get(name) != f.Header.Get(name) {
-							g.Fail(t, "a header of the upstream's answer is lost", name+": "+f.Header.Get(name), a.Headers(name))
+						// Two lines of a name are one with a comma (RFC 9110 §5.2).
+						if want := strings.Join(f.Header.Values(name), ", "); strings.Join(a.ReplyHeader.Values(name), ", ") != want {
+							g.Fail(t, "a header of the upstream's answer is lost", name+": "+want, a.Headers(name))
 						}
 					}
 					if string(a.ReplyBody) != f.Body {
@@ -434,6 +450,16 @@ func client() []grade.Step {
 					}
 					g.profile(t, "after a redirect to another host, requests fail")
 				}
+				g.api.Next("/refresh", upstream.Fault{Status: http.StatusTemporaryRedirect, Header: http.Header{"Location": {"http://127.0.0.1:" + port + "/collect"}}})
+				g.api.Revoke()
+				seen := len(elsewhere())
+				g.Get(t, "/profile")
+				for _, c := range elsewhere()[seen:] {
+					if g.leaks(c) {
+						g.Fail(t, "a redirect of /refresh to another port takes the refresh token along", "no token there", c.Method+" "+c.Path+" with it")
+					}
+				}
+				g.login(t, g.api.NewUser()) // whether the session has outlived that is not asked
 				for _, c := range g.api.Calls("/profile") {
 					if c.Bearer() == planted {
 						g.Fail(t, "an access token that another host has sent is taken for the session's", "the session's token", g.story())
@@ -484,6 +510,9 @@ func client() []grade.Step {
 					g.profile(t, "the new access token is not used")
 					g.calls(t, n+1, "the new access token is not kept", "/refresh")
 				}
+				g.api.Next("/profile", upstream.Fault{Status: http.StatusUnauthorized, Body: "Unauthorized"})
+				g.profile(t, "after a 401 without WWW-Authenticate the token is not refreshed, or the request not sent again")
+				g.unlogged(t)
 			},
 		},
 		{
@@ -544,7 +573,11 @@ func client() []grade.Step {
 				g := signedIn(t, s)
 				for i, status := range []int{400, 403, 404, 407, 409, 419, 422, 429, 500, 502, 503} {
 					path := fmt.Sprintf("/fails-%d", status)
-					g.api.Always(path, upstream.Fault{Status: status, Body: fmt.Sprintf(`{"msg":"reason %d"}`, i)})
+					header := http.Header{}
+					if status == http.StatusForbidden {
+						header.Set("WWW-Authenticate", `Bearer error="insufficient_scope"`) // RFC 6750 §3.1
+					}
+					g.api.Always(path, upstream.Fault{Status: status, Header: header, Body: fmt.Sprintf(`{"msg":"reason %d"}`, i)})
 					g.Get(t, path).Is(t, status, "the upstream's refusal is not passed on").
 						Has(t, "msg", fmt.Sprintf("reason %d", i), "the upstream's reason is lost")
 					g.calls(t, 0, fmt.Sprintf("a %d is taken for an expired token", status), "/refresh")

@@ -264,6 +264,9 @@ var elsewhere = []string{
 	"https://evil.example/", "//evil.example/", `/\evil.example/`, "/\t/evil.example/", "////evil.example/", "https:evil.example",
 	`\\evil.example/`, " //evil.example/", "\t//evil.example/", "/\r\n/evil.example/", "@evil.example/", ".evil.example/", "javascript:alert(1)",
 	"/%2fevil.example/", "/%5cevil.example/", "/%09/evil.example/", // for who decodes once more than was encoded
+	"https:/evil.example/", "https:///evil.example/", // of no host, for Go
+	"HTTPS://evil.example/", "ftp://evil.example/",
+	"https://any.example//evil.example/", "/..//evil.example/", "/.//evil.example/", // for who takes the path of it
 }
 
 // reveals tells whether a text holds a secret: as it is, or in what base64 and zlib
@@ -307,6 +310,9 @@ var base64Word = regexp.MustCompile(`[A-Za-z0-9+/_-]{16,}={0,2}`)
 
 // pkceWord is what a code_challenge by S256 is: a hash in base64url (RFC 7636 §4.2).
 var pkceWord = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
+
+// verifierWord is what a code_verifier is (RFC 7636 §4.1).
+var verifierWord = regexp.MustCompile(`^[A-Za-z0-9._~-]{43,128}$`)
 
 // guessable is so few bits that anybody tries them all. What differs in six values is
 // less than what is random in them, so this is far below what the standard wants.
@@ -364,11 +370,12 @@ func toProvider() []grade.Step {
 			Why:   "What is the same for everybody, or can be guessed, an attacker can put into a link of their own.",
 			Ref:   "RFC 6749 §10.12 (cross-site request forgery), OIDC Core 1.0 §3.1.2.1 (state, nonce) and §15.5.2 (nonce implementation notes)",
 			Check: func(t require.TestingT, s *subject.Session) {
-				b, seen := s.Browser(), map[string]bool{}
-				for _, browser := range []*subject.Browser{b, b, s.Browser()} {
+				b, seen, all := s.Browser(), map[string]bool{}, map[string][]string{}
+				for _, browser := range []*subject.Browser{b, b, s.Browser(), s.Browser(), s.Browser(), s.Browser()} {
 					request := outward(t, s, browser, "/login")
 					for _, name := range []string{"state", "nonce"} {
 						value := request.Query().Get(name)
+						all[name] = append(all[name], value)
 						switch {
 						case len(value) < minUnguessable:
 							s.Fail(t, "the authorization request has no "+name+", or one that can be guessed", name+"= at least 128 random bits", printableURL(request.String()))
@@ -376,6 +383,11 @@ func toProvider() []grade.Step {
 							s.Fail(t, "two sign-ins have the same "+name, "another "+name+" each time", printableURL(request.String()))
 						}
 						seen[name+value] = true
+					}
+				}
+				for name, values := range all {
+					if bits(values) < guessable {
+						s.Fail(t, "the "+name+" can be guessed: those of six sign-ins differ in hardly anything", name+"= at least 128 random bits", values[4]+", then "+values[5])
 					}
 				}
 			},
@@ -502,7 +514,7 @@ func backFromProvider() []grade.Step {
 			Check: func(t require.TestingT, s *subject.Session) {
 				who := somebodyThere()
 				b := signedInto(t, s, who)
-				for _, next := range append(slices.Clone(elsewhere), s.Origin()+".evil.example/", s.Origin()+"@evil.example/") {
+				for _, next := range append(slices.Clone(elsewhere), s.Origin()+".evil.example/", s.Origin()+"@evil.example/", s.Origin()+"//evil.example/") {
 					path := "/login?next=" + url.QueryEscape(next)
 					claim := fmt.Sprintf("next=%q leads to another site", next)
 					a, to := b.Follow(t, b.Open(t, path))
@@ -515,6 +527,15 @@ func backFromProvider() []grade.Step {
 					a = b.Arrive(t, signs(t, s, to, who))
 					if to := a.LeadsTo(s.Origin()); to != nil && !subject.SameOrigin(to, s.Origin()) || a.Status >= 500 {
 						failAt(t, a, claim, "302 to a page of this server")
+					}
+				}
+				// Nor does it at the two other places that lead on.
+				back := signs(t, s, outward(t, s, b, "/login"), who)
+				back.RawQuery += "&" + url.Values{"next": {"https://evil.example/"}}.Encode()
+				out := "/logout?" + url.Values{"next": {"https://evil.example/"}}.Encode()
+				for where, a := range map[string]*subject.Answer{"/callback": b.Arrive(t, back), "/logout": b.Submit(t, out)} {
+					if to := a.LeadsTo(s.Origin()); to != nil && to.Host == "evil.example" {
+						failAt(t, a, fmt.Sprintf("next=%q in the query of %s leads to another site", "https://evil.example/", where), "302 to a page of this server")
 					}
 				}
 			},
@@ -737,7 +758,8 @@ func backFromProvider() []grade.Step {
 			Check: func(t require.TestingT, s *subject.Session) {
 				p, who := idp(s), somebodyThere()
 				isIn(t, signedInto(t, s, who), who, "somebody is signed in, and /home does not open")
-				for _, exp := range []any{s.Now().Add(-time.Hour).Unix(), 0, nil} {
+				long, lately := s.Now().Add(-time.Hour).Unix(), s.Now().Add(-10*time.Minute).Unix()
+				for _, exp := range []any{long, lately, 0, nil} {
 					p.Behave(func(m *upstream.Manner) {
 						m.Claims = func(c map[string]any) {
 							c["iat"], c["exp"] = s.Now().Add(-2*time.Hour).Unix(), exp
@@ -746,10 +768,7 @@ func backFromProvider() []grade.Step {
 							}
 						}
 					})
-					what := map[bool]string{true: "without an exp", false: "that has expired an hour ago"}[exp == nil]
-					if exp == 0 {
-						what = "with exp 0"
-					}
+					what := map[any]string{long: "that has expired an hour ago", lately: "that has expired ten minutes ago", 0: "with exp 0", nil: "without an exp"}[exp]
 					b := s.Browser()
 					turnedAway(t, b, b.Arrive(t, signs(t, s, outward(t, s, b, "/login"), who)), "an ID token "+what+" signs somebody in")
 				}
@@ -763,7 +782,7 @@ func backFromProvider() []grade.Step {
 			Check: func(t require.TestingT, s *subject.Session) {
 				p, who := idp(s), somebodyThere()
 				isIn(t, signedInto(t, s, who), who, "somebody is signed in, and /home does not open")
-				for _, what := range []string{"with another nonce", "with an empty nonce", "without a nonce", "with the nonce of another sign-in of this browser", "with a number for a nonce"} {
+				for _, what := range []string{"with another nonce", "with an empty nonce", "without a nonce", "with the nonce of another sign-in of this browser", "with a number for a nonce", "with half of the nonce", "with a longer nonce"} {
 					b := s.Browser()
 					others := outward(t, s, b, "/login").Query().Get("nonce")
 					p.Behave(func(m *upstream.Manner) {
@@ -777,6 +796,11 @@ func backFromProvider() []grade.Step {
 								delete(c, "nonce")
 							case "with a number for a nonce":
 								c["nonce"] = 0
+							case "with half of the nonce":
+								right := fmt.Sprint(c["nonce"])
+								c["nonce"] = right[:len(right)/2]
+							case "with a longer nonce":
+								c["nonce"] = fmt.Sprint(c["nonce"]) + "x"
 							default:
 								c["nonce"] = others
 							}
@@ -891,6 +915,37 @@ func backFromProvider() []grade.Step {
 			},
 		},
 		{
+			ID: "code-verifier-cannot-be-guessed", Task: 2, Needs: []string{"callback-signs-in", "login-sends-a-pkce-challenge"},
+			Title: "The code_verifier has 43 to 128 characters that nobody can guess, and is not in the address of the sign-in",
+			Why:   "Whoever has the code has seen the address, too. A verifier that counts, or is the state once more, proves to the provider what they know as well.",
+			Ref:   "RFC 7636 §4.1 (code verifier: 43 to 128 unreserved characters) and §7.1 (entropy of the code_verifier)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				p, who := idp(s), somebodyThere()
+				var verifiers []string
+				for range 6 {
+					b := s.Browser()
+					request := outward(t, s, b, "/login")
+					arrives(t, s, b, signs(t, s, request, who))
+					calls := p.Calls(p.Path.Token)
+					form, _ := url.ParseQuery(string(calls[len(calls)-1].Body))
+					verifier := form.Get("code_verifier")
+					if !verifierWord.MatchString(verifier) {
+						s.Fail(t, fmt.Sprintf("the code_verifier has %d characters, or one that is not allowed", len(verifier)), "43 to 128 of A to Z, a to z, 0 to 9, - . _ ~", verifier)
+					}
+					for _, name := range []string{"state", "nonce", "code_challenge"} {
+						shown := request.Query().Get(name)
+						if shown != "" && (strings.Contains(verifier, shown) || strings.Contains(shown, verifier)) {
+							s.Fail(t, "the code_verifier can be read in the "+name+" of the authorization request", "random characters that are nowhere else", printableURL(request.String()))
+						}
+					}
+					verifiers = append(verifiers, verifier)
+				}
+				if bits(verifiers) < guessable {
+					s.Fail(t, "the code_verifier can be guessed: those of six sign-ins differ in hardly anything", "256 random bits, such as 32 random bytes in base64url", verifiers[4]+", then "+verifiers[5])
+				}
+			},
+		},
+		{
 			ID: "session-is-renewed-at-login", Task: 2, Needs: signsIn,
 			Title: "The cookies from before the sign-in are not signed in after it",
 			Why:   "Somebody plants their own session in your browser, from a host below yours, and waits until you have signed in with it.",
@@ -992,6 +1047,16 @@ func backFromProvider() []grade.Step {
 				other := signedInto(t, s, mallory)
 				isIn(t, other, mallory, "/home shows one person what another one with the same address may see")
 				isIn(t, one, ada, "/home shows one person what another one with the same address may see")
+				var both []probe.Request
+				for range 6 {
+					both = append(both, one.OpenRequest("/home"), other.OpenRequest("/home"))
+				}
+				s.Slow(t, true)
+				answers := s.Together(t, both)
+				s.Slow(t, false)
+				for i, a := range answers {
+					isHome(t, a, []upstream.Account{ada, mallory}[i%2], "of two people at once, not both see their page")
+				}
 			},
 		},
 	}
@@ -1087,18 +1152,24 @@ func requireLogin() []grade.Step {
 			Title: "A refresh that gives the ID token of another person lets nobody through",
 			Why:   "One provider's cache, mixed up for a minute, and you go on with somebody else's tokens.",
 			Ref:   "OIDC Core 1.0 §12.2 (its sub must be the same)",
-			Takes: expiries(1),
+			Takes: expiries(2),
 			Check: func(t require.TestingT, s *subject.Session) {
-				p, who := idp(s), somebodyThere()
-				b := signedInAWhileAgo(t, s, who)
-				p.Behave(func(m *upstream.Manner) {
-					m.RefreshIDToken = true
-					m.Claims = func(c map[string]any) { c["sub"] = somebodyThere().Sub }
-				})
+				p, who, other := idp(s), somebodyThere(), somebodyThere()
 				const claim = "a refresh that gives the ID token of another person lets somebody through"
-				a := b.Open(t, "/home")
-				if a.Status/100 == 2 || a.Status == http.StatusInternalServerError {
-					failAt(t, a, claim, "302 to / or to the login, 502 or 503")
+				for _, all := range []bool{false, true} { // userinfo may say the same as the ID token
+					p.Behave(func(m *upstream.Manner) { m.RefreshIDToken, m.Claims, m.Userinfo = false, nil, nil })
+					b := signedInAWhileAgo(t, s, who)
+					p.Behave(func(m *upstream.Manner) {
+						m.RefreshIDToken = true
+						m.Claims = func(c map[string]any) { c["sub"] = other.Sub }
+						if all {
+							m.Userinfo = func(c map[string]any) { c["sub"], c["name"] = other.Sub, other.Name }
+						}
+					})
+					a := b.Open(t, "/home")
+					if a.Status/100 == 2 || a.Status == http.StatusInternalServerError {
+						failAt(t, a, claim, "302 to / or to the login, 502 or 503")
+					}
 				}
 			},
 		},
@@ -1281,6 +1352,12 @@ func requireLogin() []grade.Step {
 				p.Behave(func(m *upstream.Manner) { m.RefreshIDToken = true })
 				b := signedInAWhileAgo(t, s, who)
 				isIn(t, b, who, "an access token that has expired is not refreshed")
+				unlogged := []string{} // a log is to hold even less: whoever reads a cookie there is signed in
+				for _, c := range b.Cookies() {
+					if len(c.Value) >= minUnguessable {
+						unlogged = append(unlogged, c.Value)
+					}
+				}
 				p.Next(p.Path.Userinfo, upstream.Fault{Status: 503})
 				b.Open(t, "/home")
 				b.Open(t, "/")
@@ -1314,9 +1391,9 @@ func requireLogin() []grade.Step {
 					return
 				}
 				for line := range strings.SplitSeq(s.Logged(t), "\n") {
-					for _, secret := range secrets {
+					for _, secret := range append(unlogged, secrets...) {
 						if secret != "" && strings.Contains(line, secret) {
-							s.Fail(t, "the log holds a token or a secret", "a log without it", strings.ReplaceAll(line, secret, "[a secret]"))
+							s.Fail(t, "the log holds a token, a secret or a session's cookie", "a log without it", strings.ReplaceAll(line, secret, "[a secret]"))
 						}
 					}
 				}
@@ -1334,6 +1411,13 @@ func requireLogin() []grade.Step {
 				isIn(t, b, who, "a person with a good access token does not get through")
 				if len(p.Calls(p.Path.Userinfo)) == before {
 					s.Fail(t, "/home does not ask the userinfo endpoint", "GET userinfo_endpoint with Authorization: Bearer …", "no request")
+				}
+				for _, c := range p.Calls(p.Path.Userinfo) {
+					for _, token := range p.Issued() {
+						if strings.Contains(c.Query, token) {
+							s.Fail(t, "the access token stands in the address of userinfo, which logs keep", "GET userinfo_endpoint with Authorization: Bearer …", "a token in the query")
+						}
+					}
 				}
 				married := who
 				married.Name = "Zoe " + who.Name
@@ -1421,6 +1505,42 @@ func requireLogin() []grade.Step {
 				}
 				if n := len(p.Calls(p.Path.Userinfo)) - tries; n > 2 || exchanges(s, byRefresh) > before+1 {
 					s.Fail(t, "an access token that userinfo refuses time and again is renewed time and again", "one refresh and one more try", howMany(n)+" at the userinfo endpoint, "+howMany(exchanges(s, byRefresh)-before)+" with grant_type=refresh_token")
+				}
+			},
+		},
+		{
+			ID: "after-a-refused-access-token-the-same-holds", Task: 4, Needs: []string{"refused-access-token-is-renewed-once", "outage-keeps-the-session", "refused-refresh-signs-people-out", "without-a-refresh-token-it-is-the-login-again"},
+			Title: "A refresh because of a 401 ends as one because of the time: an outage keeps the session, a refusal ends it, and without a refresh token it is the login",
+			Why:   "The two ways to a refresh are often two pieces of code, and one of them takes every error for the same.",
+			Ref:   "RFC 6749 §5.2 (invalid_grant) and §5.1 (refresh_token is optional), RFC 6750 §3.1 (invalid_token)",
+			Check: func(t require.TestingT, s *subject.Session) {
+				p, who := idp(s), somebodyThere()
+				b := signedInto(t, s, who)
+				isIn(t, b, who, "a person with a good access token does not get through")
+				p.RefuseAccess()
+				p.Always(p.Path.Token, upstream.Fault{Status: http.StatusServiceUnavailable})
+				if a := b.Open(t, "/home"); a.Status != http.StatusOK { // it may do without userinfo
+					providerDown(t, a, "/home is not answered as it should be while a refused access token cannot be renewed")
+				}
+				p.Always(p.Path.Token, upstream.Fault{})
+				isIn(t, b, who, "the session is gone after a refused access token could not be renewed for a while")
+
+				copied := b.Clone()
+				p.RefuseAccess()
+				p.EndGrants()
+				if a := b.Open(t, "/home"); a.Status >= 500 {
+					failAt(t, a, "a refused access token whose refresh is refused is answered as an outage", "302 to /")
+				}
+				for _, gone := range []*subject.Browser{b, copied} {
+					isOut(t, gone, "the session goes on after its access token and its refresh were refused")
+				}
+
+				p.Behave(func(m *upstream.Manner) { m.Answer = func(_ string, a map[string]any) { delete(a, "refresh_token") } })
+				without := signedInto(t, s, who)
+				isIn(t, without, who, "somebody is signed in without a refresh token, and /home does not open")
+				p.RefuseAccess()
+				if a := without.Open(t, "/home"); a.Status >= 500 {
+					failAt(t, a, "a refused access token without a refresh token is answered as an outage", "302 to the login")
 				}
 			},
 		},
@@ -1524,6 +1644,7 @@ func signOut() []grade.Step {
 			Title: "While the provider is slow or down, a logout is done all the same: the session ends first",
 			Why:   "At the shared computer in the library somebody presses the button, sees a wheel turn, and leaves.",
 			Ref:   "OWASP ASVS 5.0 §7.4.1 (logout), RFC 7009 §2.2.1 (503 of the revocation endpoint)",
+			Takes: expiries(1),
 			Check: func(t require.TestingT, s *subject.Session) {
 				p, who := idp(s), somebodyThere()
 				b := signedInto(t, s, who)
@@ -1554,7 +1675,8 @@ func signOut() []grade.Step {
 				leaves(t, logout.answer(t))
 				arrived()
 
-				down := signedInto(t, s, who)
+				// That its access token has expired, and cannot be renewed now, is no reason to stay.
+				down := signedInAWhileAgo(t, s, who)
 				copied = down.Clone()
 				p.Fail(upstream.Fault{Cut: true})
 				leaves(t, down.Submit(t, "/logout"))
@@ -1569,12 +1691,14 @@ func signOut() []grade.Step {
 			Check: func(t require.TestingT, s *subject.Session) {
 				who := somebodyThere()
 				b := signedInto(t, s, who)
-				for _, method := range []string{http.MethodGet, http.MethodHead} {
-					a := b.Do(t, b.Request(method, "/logout"))
-					if a.Status >= 500 {
-						failAt(t, a, method+" /logout is a fault", "405 or another 4xx")
+				for _, path := range []string{"/logout", "/logout/", "/logout?_method=POST"} {
+					for _, method := range []string{http.MethodGet, http.MethodHead} {
+						a := b.Do(t, b.Request(method, path))
+						if a.Status >= 500 {
+							failAt(t, a, method+" "+path+" is a fault", "405 or another 4xx")
+						}
+						isIn(t, b, who, method+" "+path+" ends the session")
 					}
-					isIn(t, b, who, method+" /logout ends the session")
 				}
 				leaves(t, b.Submit(t, "/logout"))
 				isOut(t, b, "/home opens after a logout")
