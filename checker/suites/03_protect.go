@@ -346,7 +346,7 @@ func protect() []grade.Step {
 				stayShut(t, s, forged(forge.TamperSignatureEnd(raw), "with a signature that is changed near its end"), "a token with a changed signature opens %s")
 				stayShut(t, s, forged(raw[:len(raw)-4], "without the end of its signature"), "a token with a piece of its signature opens %s")
 				stayShut(t, s, forged(body+swapCase(raw[len(body):]), "with the capital letters of its signature small, and the small ones capital"), "a token with a changed signature opens %s")
-				for _, door := range doors { // 44 letters are no 32 bytes: some call it no token at all
+				for _, door := range doors { // some call it no token at all, so 400 will do
 					malformed(t, s.Get(t, door, subject.Bearer(forged(raw+"AAAA", "with more after its signature"))), "a token whose signature only begins rightly opens "+door)
 				}
 				stayShut(t, s, forged(body+".", "without its signature"), "a token without a signature opens %s")
@@ -434,14 +434,14 @@ func protect() []grade.Step {
 			Check: func(t require.TestingT, s *subject.Session) {
 				got, honest := admitted(t, s)
 				alg := honest.Alg()
-				own := base64.RawURLEncoding.EncodeToString([]byte(strings.Repeat("k", 32)))
+				theirs := base64.RawURLEncoding.EncodeToString([]byte(strings.Repeat("k", 32)))
 				for _, header := range []struct {
 					name  string
 					value any
 					key   string
 				}{
 					{"kid", "no-such-key", ""}, {"kid", "../../../../dev/null", ""}, {"kid", strings.Repeat("k", 32), strings.Repeat("k", 32)},
-					{"jwk", map[string]any{"kty": "oct", "alg": alg, "k": own}, strings.Repeat("k", 32)},
+					{"jwk", map[string]any{"kty": "oct", "alg": alg, "k": theirs}, strings.Repeat("k", 32)},
 				} {
 					named := maps.Clone(honest.Header)
 					named[header.name] = header.value
