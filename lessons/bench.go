@@ -304,6 +304,7 @@ func (b *Bench) open(c Command) (r Reply) {
 		slog.NewTextHandler(logbook{b}, &slog.HandlerOptions{Level: slog.LevelDebug}),
 	))
 	cfg.CountVisit = func(string) {
+		b.aMoment()
 		b.mu.Lock()
 		b.visits++
 		b.mu.Unlock()

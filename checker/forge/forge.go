@@ -225,6 +225,11 @@ func ReplacePayload(raw string, claims map[string]any) string {
 	return parts[0] + "." + b64.EncodeToString(must(json.Marshal(claims))) + "." + parts[2]
 }
 
+// ReplaceHeader keeps payload and signature and puts another header before them.
+func ReplaceHeader(raw string, header map[string]any) string {
+	return b64.EncodeToString(must(json.Marshal(header))) + raw[strings.Index(raw, "."):]
+}
+
 // ReplaceAlg keeps payload and signature as they are, and lets the header name
 // another algorithm.
 func ReplaceAlg(raw, alg string) string {
@@ -234,7 +239,7 @@ func ReplaceAlg(raw, alg string) string {
 	}
 	header := maps.Clone(t.Header)
 	header["alg"] = alg
-	return b64.EncodeToString(must(json.Marshal(header))) + raw[strings.Index(raw, "."):]
+	return ReplaceHeader(raw, header)
 }
 
 func must(text []byte, err error) []byte {

@@ -73,6 +73,7 @@ func TestEachForgeryIsRefusedByALibrary(t *testing.T) {
 		"tampered":         forge.Tamper(raw),
 		"signature":        forge.TamperSignature(raw),
 		"replaced payload": forge.ReplacePayload(raw, honest.With("sub", "grace").Claims),
+		"replaced header":  forge.ReplaceHeader(raw, map[string]any{"alg": "HS256", "kid": "another"}),
 	} {
 		assert.False(t, accepts(evil), name)
 		assert.NotEqual(t, raw, evil, name)

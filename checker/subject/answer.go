@@ -92,14 +92,20 @@ func (a *Answer) Says(t require.TestingT, field, text, claim string) *Answer {
 	return a
 }
 
-// Hides wants none of the texts anywhere in the answer.
-func (a *Answer) Hides(t require.TestingT, claim string, texts ...string) *Answer {
+// Whole is the answer as it can be read: its headers and its body.
+func (a *Answer) Whole() string {
 	var whole strings.Builder
 	a.ReplyHeader.Write(&whole)
 	whole.Write(a.ReplyBody)
+	return whole.String()
+}
+
+// Hides wants none of the texts anywhere in the answer.
+func (a *Answer) Hides(t require.TestingT, claim string, texts ...string) *Answer {
+	whole := a.Whole()
 	for _, text := range texts {
 		quoted, _ := json.Marshal(text)
-		if text != "" && (strings.Contains(whole.String(), text) || strings.Contains(whole.String(), strings.Trim(string(quoted), `"`))) {
+		if text != "" && (strings.Contains(whole, text) || strings.Contains(whole, strings.Trim(string(quoted), `"`))) {
 			a.fail(t, claim, "an answer without it")
 		}
 	}

@@ -357,6 +357,14 @@ func Body(raw string) Option {
 	}
 }
 
+// Form sends fields as a page's form does: "name=cosmo&age=7".
+func Form(fields string) Option {
+	return func(r *probe.Request) {
+		r.Body = []byte(fields)
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+}
+
 // JSON sends a value as JSON.
 func JSON(v any) Option {
 	raw, err := json.Marshal(v)

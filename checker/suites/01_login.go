@@ -101,11 +101,15 @@ func login() []grade.Step {
 			Ref:   "RFC 9110 §15.5.1 (400 Bad Request)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				canLogIn(t, s, s.Cosmo())
-				for _, body := range []string{`{"username":`, ``, `null`, `[]`, `"cosmo"`, `42`, `cosmo:space-corgi`} {
+				for _, body := range []string{`{"username":`, ``, `null`, `[]`, `"cosmo"`, `42`, `cosmo:space-corgi`,
+					`{"username":"cosmo","password":"space-corgi"`, `[{"username":"cosmo","password":"space-corgi"}]`} {
 					s.Post(t, "/login", subject.Body(body)).
 						Is(t, http.StatusBadRequest, "a body that is no JSON object is not a bad request").
-						HasSome(t, "error", "a bad request is not answered in the shape of a login error")
+						HasSome(t, "error", "a bad request is not answered in the shape of a login error").
+						JSONBody(t, "a bad request is not answered in JSON")
 				}
+				s.Post(t, "/login", subject.Form("username=cosmo&password=space-corgi")).
+					Is(t, http.StatusBadRequest, "a form logs in, and any page on the web can send one", http.StatusUnsupportedMediaType)
 			},
 		},
 		{
@@ -219,6 +223,9 @@ func login() []grade.Step {
 				if want, got := keys(known), keys(unknown); want != got {
 					s.Fail(t, "an unknown user is told apart by a field", "the fields "+want, "the fields "+got)
 				}
+				if want, got := telling(known), telling(unknown); want != got && want == telling(again) {
+					probe.Fail(t, &probe.Failure{Claim: "an unknown user is told apart by a header", Sent: unknown.Exchange, Want: want, Got: got})
+				}
 				constant := string(known.ReplyBody) == string(again.ReplyBody) // no request number, no time
 				if constant && string(known.ReplyBody) != string(unknown.ReplyBody) {
 					s.Fail(t, "an unknown user is told apart by the body", known.Summary(), unknown.Summary())
@@ -264,7 +271,7 @@ func login() []grade.Step {
 		},
 		{
 			ID: "whole-password-counts", Task: 3, Needs: []string{"wrong-password-is-refused"},
-			Title: "Case, spaces and a trailing zero byte count",
+			Title: "Case, spaces, signs and a trailing zero byte count",
 			Why:   "Each change that a server makes to a password before it checks it is a password that was never chosen and works. PBKDF2 and scrypt pad with zero bytes: to them the last one here is the right one.",
 			Ref:   "NIST SP 800-63B-4 §3.1.1.2 (password verifiers: the entire password), OWASP ASVS 5.0 §6.2.8 (exactly as received)",
 			Check: func(t require.TestingT, s *subject.Session) {
@@ -273,8 +280,14 @@ func login() []grade.Step {
 				for _, wrong := range []struct{ password, how string }{
 					{"Space-Corgi", "in another case"}, {" space-corgi", "with a space before it"}, {"space-corgi ", "with a space after it"},
 					{"space-corgi\x00", "with a zero byte after it"}, {"space-corg", "without its last letter"}, {"space-corgi!", "with more after it"},
+					{"space-corgi\n", "with a line's end after it"}, {"\tspace-corgi", "with a tab before it"}, {"space-\x7fcorgi", "with a control character in it"},
+					{"space-corgié", "with a letter after it that is not ASCII"}, {"space-corgi'", "with a quote after it"}, {"space%2Dcorgi", "with a letter of it written as in a URL"},
 				} {
 					refusedLogin(t, s, subject.User{Username: "cosmo", Password: wrong.password}, "the password is accepted "+wrong.how)
+				}
+				if s.Controlled() {
+					short := s.AddUser(t, s.NewUser(t).Username+"-short", `é  &+"1`)
+					s.Post(t, "/login", short.Credentials()).Is(t, http.StatusOK, "a short password of spaces, signs and a letter that is not ASCII is not taken as it is", http.StatusNoContent)
 				}
 			},
 		},
@@ -303,17 +316,26 @@ func login() []grade.Step {
 			Check: func(t require.TestingT, s *subject.Session) {
 				u := s.NewUser(t)
 				right := s.Post(t, "/login", u.Credentials()).Is(t, http.StatusOK, u.Username+" cannot log in with the right password", http.StatusNoContent)
-				shout := subject.User{Username: strings.ToUpper(u.Username), Password: u.Password}
-				if shout.Username == u.Username {
+				shout := strings.ToUpper(u.Username)
+				for _, like := range []struct{ name, how string }{
+					{shout, "in another case"}, {u.Username + " ", "with a space after it"}, {"\t" + u.Username, "with a tab before it"}, {u.Username + "\x00", "with a zero byte after it"},
+				} {
+					if like.name == u.Username {
+						continue
+					}
+					a := s.Post(t, "/login", subject.User{Username: like.name, Password: u.Password}.Credentials()).
+						Is(t, http.StatusOK, "a username "+like.how+" is neither the user's nor a stranger's", http.StatusNoContent, http.StatusUnauthorized, http.StatusBadRequest)
+					if a.Status < 300 && identity(right) != identity(a) {
+						s.Fail(t, fmt.Sprintf("%q and %q are one user to the password and two to the answer", u.Username, like.name), right.Summary(), a.Summary())
+					}
+				}
+				if !s.Controlled() || shout == u.Username {
 					return
 				}
-				a := s.Post(t, "/login", shout.Credentials()).
-					Is(t, http.StatusOK, "a username in another case is neither the user's nor a stranger's", http.StatusNoContent, http.StatusUnauthorized)
-				if a.Status == http.StatusUnauthorized {
-					return
-				}
-				if identity(right) != identity(a) {
-					s.Fail(t, fmt.Sprintf("%s and %s are one user to the password and two to the answer", u.Username, shout.Username), right.Summary(), a.Summary())
+				// To a server that folds names in all places the second of the two is nobody.
+				two := s.AddUser(t, shout, somethingElse)
+				if a := s.Post(t, "/login", two.Credentials()); a.Status < 300 && identity(a) != "" && identity(right) == identity(a) {
+					s.Fail(t, fmt.Sprintf("%s and %s are two users of the database and one to the answer", u.Username, shout), "an answer that is about "+shout, a.Summary())
 				}
 			},
 		},
@@ -358,7 +380,27 @@ func login() []grade.Step {
 func badField(t require.TestingT, s *subject.Session, c credentials, field, claim string) {
 	s.Post(t, "/login", c.option()).
 		Is(t, http.StatusBadRequest, claim).
-		HasObject(t, "error", field, "a bad request does not name the field that is wrong")
+		HasObject(t, "error", field, "a bad request does not name the field that is wrong").
+		Alone(t)
+}
+
+// somethingElse is a password that is nobody's unless a step gives it to somebody.
+const somethingElse = "something-else-entirely"
+
+// telling is what the headers of a refused login say: which there are, and of those
+// that do not change from one request to the next what is in them.
+func telling(a *subject.Answer) string {
+	var lines []string
+	for _, name := range slices.Sorted(maps.Keys(a.ReplyHeader)) {
+		if name == "Date" || name == "Content-Length" {
+			continue
+		}
+		if slices.Contains([]string{"Content-Type", "Cache-Control", "Www-Authenticate"}, name) {
+			name += ": " + a.ReplyHeader.Get(name)
+		}
+		lines = append(lines, name)
+	}
+	return "the headers " + strings.Join(lines, ", ")
 }
 
 // keys lists the fields of an answer.

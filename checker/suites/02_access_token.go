@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -169,6 +170,17 @@ func accessToken() []grade.Step {
 					}
 					seen[id] = true
 				}
+				for _, a := range loginsAtOnce(t, s, s.Cosmo(), s.NewUser(t)) {
+					if a.Status >= 500 {
+						continue
+					}
+					token := s.Decode(t, forged(a.Is(t, http.StatusOK, "somebody cannot log in while others do").Text("access_token"), ""))
+					if id := token.Text("jti"); seen[id] {
+						probe.Fail(t, &probe.Failure{Claim: "two tokens of logins at the same time have the same jti", Sent: a.Exchange, Want: "another jti at every login", Got: fmt.Sprintf(`"jti":%q twice`, id)})
+					} else {
+						seen[id] = true
+					}
+				}
 			},
 		},
 		{
@@ -178,7 +190,10 @@ func accessToken() []grade.Step {
 			Ref:   "RFC 7519 §12 (privacy considerations)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				u := s.NewUser(t)
-				keepsSecrets(t, s, u, s.Decode(t, s.Login(t, u).Access))
+				got := s.Login(t, u)
+				s.Decode(t, got.Access)
+				keepsSecrets(t, s, u, readable(got.Access.Raw))
+				keepsOutOfTheLog(t, s, got.Access)
 			},
 		},
 		{
@@ -204,23 +219,56 @@ func accessToken() []grade.Step {
 					{"username": "cosmo", "password": ""},
 					{"username": "cosmo"},
 				} {
-					s.Post(t, "/login", c.option()).IsNot(t, http.StatusOK, "a login that is to be refused succeeds").
+					a := s.Post(t, "/login", c.option()).IsNot(t, http.StatusOK, "a login that is to be refused succeeds").
 						HasNone(t, "access_token", "a refused login carries a token").
 						HasNone(t, "refresh_token", "a refused login carries a token")
+					a.Hides(t, "a refused login carries a token", compactJWT.FindString(a.Whole()))
 				}
 			},
 		},
 	}
 }
 
+// readable is what whoever holds a token can read in it: header and payload of a JWT,
+// or else the token as it is and what it stands for in hex and base64.
+func readable(raw string) string {
+	if token, err := forge.Decode(raw); err == nil {
+		return show(token.Header) + show(token.Claims)
+	}
+	whole := raw
+	for _, decode := range []func(string) ([]byte, error){base64.RawURLEncoding.DecodeString, base64.RawStdEncoding.DecodeString, hex.DecodeString} {
+		if plain, err := decode(strings.TrimRight(raw, "=")); err == nil {
+			whole += " " + string(plain)
+		}
+	}
+	return whole
+}
+
+// compactJWT finds a JWT anywhere: the first two of its parts are JSON objects.
+var compactJWT = regexp.MustCompile(`eyJ[\w-]+\.eyJ[\w-]+\.`)
+
 // keepsSecrets wants a token in which nothing is private to the user or the server.
-func keepsSecrets(t require.TestingT, s *subject.Session, u subject.User, token forge.Token) {
-	whole := show(token.Header) + show(token.Claims)
+// Whole is what can be read in it.
+func keepsSecrets(t require.TestingT, s *subject.Session, u subject.User, whole string) {
 	private := append(s.Hashes(), u.Password, "argon2id", u.Username+"@")
 	private = append(private, spellings(s.Settings.Secret)...)
 	for _, p := range private {
 		if p != "" && strings.Contains(whole, strings.Trim(show(p), `"`)) {
 			s.Fail(t, "something private is in the token: a password, its hash, the secret, or an e-mail address", "only what its readers may know", whole)
+		}
+	}
+}
+
+// keepsOutOfTheLog wants none of these tokens in what the server has written to its log.
+func keepsOutOfTheLog(t require.TestingT, s *subject.Session, tokens ...probe.Token) {
+	if !s.Controlled() {
+		return // nobody sees its log
+	}
+	for line := range strings.Lines(s.Logged(t)) {
+		for _, token := range tokens {
+			if strings.Contains(line, token.Raw) {
+				s.Fail(t, "a token that works is in the log: "+token.What, "a log without it", "a line that holds it")
+			}
 		}
 	}
 }

@@ -222,7 +222,7 @@ func expiry() []grade.Step {
 				// libraries (golang-jwt, PyJWT), and do no harm. A string that
 				// switches the check off does.
 				gone := fmt.Sprint(s.Now().Add(-time.Hour).Unix())
-				for _, exp := range []any{gone, at.Format(time.RFC3339), "never", "", true, []any{at.Unix()}, map[string]any{}} {
+				for _, exp := range []any{gone, at.Format(time.RFC3339), "never", "", true, false, []any{at.Unix()}, map[string]any{}} {
 					stayShut(t, s, forged(honest.With("exp", exp).Sign(honest.Alg(), s.Secret(t)), "with the exp "+show(exp)), "a token whose exp is no number opens %s")
 				}
 			},

@@ -1,8 +1,16 @@
 package suites
 
 import (
+	"crypto/md5"
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -72,6 +80,9 @@ func refresh() []grade.Step {
 				got := s.LoginBoth(t, s.Cosmo())
 				opens(t, s, got.Access)
 				stayShut(t, s, got.Refresh, "a refresh token opened %s")
+				if _, err := forge.Decode(got.Refresh.Raw); err == nil {
+					stayShut(t, s, forged(forge.ReplaceHeader(got.Refresh.Raw, s.Decode(t, got.Access).Header), "a refresh token under the header of an access token"), "a refresh token opened %s under another header")
+				}
 				var next probe.Token // of a server that gives one with each refresh
 				if a := s.Post(t, "/refresh", subject.Bearer(s.LoginBoth(t, s.Cosmo()).Refresh)); a.Status == http.StatusOK && a.Text("refresh_token") != "" {
 					next = forged(a.Text("refresh_token"), "the refresh token that /refresh gave cosmo")
@@ -104,6 +115,11 @@ func refresh() []grade.Step {
 					own(t, s.Get(t, "/profile", subject.Bearer(fresh)), u)
 					own(t, s.Get(t, "/dashboard", subject.Bearer(fresh)), u)
 					s.Refresh(t, refreshing(t, s, u)) // and not once only
+					one, two := s.LoginBoth(t, u), s.LoginBoth(t, u)
+					s.Refresh(t, two)
+					s.Post(t, "/refresh", subject.Bearer(one.Refresh)).Is(t, http.StatusOK, "a refresh token is refused once the same user has logged in again elsewhere")
+					s.Post(t, "/refresh", subject.Bearer(s.LoginBoth(t, u).Refresh), subject.Body(`{"no":`)).
+						Is(t, http.StatusOK, "a body that is not asked for breaks /refresh", http.StatusBadRequest, http.StatusUnsupportedMediaType)
 				}
 			},
 		},
@@ -197,12 +213,10 @@ func refresh() []grade.Step {
 				u := s.NewUser(t)
 				got := s.LoginBoth(t, u)
 				next := s.Refresh(t, got)
-				keepsSecrets(t, s, u, s.Decode(t, next.Access))
-				for _, refresh := range []probe.Token{got.Refresh, next.Refresh} {
-					if token, err := forge.Decode(refresh.Raw); err == nil { // else it is opaque
-						keepsSecrets(t, s, u, token)
-					}
+				for _, token := range []probe.Token{next.Access, got.Refresh, next.Refresh} {
+					keepsSecrets(t, s, u, readable(token.Raw))
 				}
+				keepsOutOfTheLog(t, s, got.Access, got.Refresh, next.Access, next.Refresh)
 			},
 		},
 		{
@@ -261,7 +275,8 @@ func refresh() []grade.Step {
 			Check: func(t require.TestingT, s *subject.Session) {
 				refreshing(t, s, s.Cosmo())
 				s.Post(t, "/refresh").RefusedSaying(t, missingHeader, "/refresh gives a token to whoever brings none").
-					Challenges(t, "", "a 401 carries no Bearer challenge")
+					Challenges(t, "", "a 401 carries no Bearer challenge").
+					JSONBody(t, "a refusal of /refresh is not answered in JSON")
 				noRefresh(t, s, "/refresh takes a name for a token", subject.JSON(map[string]string{"username": "cosmo"}))
 				got := s.LoginBoth(t, s.Cosmo())
 				for _, bad := range []probe.Token{forged(forge.Tamper(got.Refresh.Raw), "with one character changed"), got.Access} {
@@ -308,7 +323,7 @@ func refresh() []grade.Step {
 			Ref:   "RFC 6750 §5.3 (summary of recommendations), RFC 9700 §4.3.2 (access token in browser history)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				got := refreshing(t, s, s.Cosmo())
-				for _, name := range []string{"refresh_token", "token", "jwt"} {
+				for _, name := range []string{"refresh_token", "access_token", "token", "jwt"} {
 					s.Post(t, "/refresh?"+name+"="+got.Refresh.Raw).Refused(t, "/refresh takes a token from the query")
 				}
 			},
@@ -320,7 +335,7 @@ func refresh() []grade.Step {
 			Ref:   "RFC 9110 §9.2.1 (safe methods)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				got := refreshing(t, s, s.Cosmo())
-				for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPut, http.MethodDelete} {
+				for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPut, http.MethodPatch, http.MethodDelete} {
 					a := s.Do(t, subject.Request(method, "/refresh", subject.Bearer(got.Refresh)))
 					if a.Status < 400 || a.Status >= 500 {
 						s.Fail(t, method+" /refresh is not refused", probe405, a.Summary())
@@ -333,9 +348,17 @@ func refresh() []grade.Step {
 			Title: "An access token is refused at /refresh",
 			Why:   "An access token that can refresh itself never dies: fifteen minutes of a thief become a year.",
 			Ref:   "RFC 8725 §3.11 (explicit typing) and §2.8 (cross-JWT confusion)",
+			Set:   func(c *lessons.Settings) { c.RefreshTTL = c.AccessTTL }, // how long it lives is no mark
+			Takes: pastAccess,
 			Check: func(t require.TestingT, s *subject.Session) {
-				noRefresh(t, s, "/refresh takes an access token", subject.Bearer(s.LoginBoth(t, s.Cosmo()).Access))
+				s.Post(t, "/refresh", subject.Bearer(s.LoginBoth(t, s.Cosmo()).Refresh)).
+					Is(t, http.StatusOK, "a refresh token is refused where it is to live as long as an access token")
+				access := s.LoginBoth(t, s.Cosmo()).Access
+				noRefresh(t, s, "/refresh takes an access token", subject.Bearer(access))
 				noRefresh(t, s, "/refresh takes an access token that came from a refresh", subject.Bearer(refreshing(t, s, s.Cosmo()).Access))
+				s.Advance(t, pastAccess(s.Settings))
+				refreshing(t, s, s.Cosmo())
+				noRefresh(t, s, "/refresh takes an access token that has expired", subject.Bearer(access))
 			},
 		},
 		{
@@ -350,6 +373,7 @@ func refresh() []grade.Step {
 				noRefresh(t, s, claim, subject.Bearer(forged(forge.Tamper(raw), "with one character changed")))
 				noRefresh(t, s, claim, subject.Bearer(forged(raw[:max(0, len(raw)-4)], "without its end")))
 				noRefresh(t, s, claim, subject.Bearer(forged("x"+raw, "with a character before it")))
+				noRefresh(t, s, claim, subject.Bearer(forged(raw+"x", "with a character after it")))
 				if honest, err := forge.Decode(raw); err == nil {
 					claim = "/refresh takes a refresh token that was forged"
 					noRefresh(t, s, claim, subject.Bearer(forged(forge.TamperSignature(raw), "with a changed signature")))
@@ -362,15 +386,54 @@ func refresh() []grade.Step {
 			},
 		},
 		{
+			ID: "opaque-refresh-token-is-random", Task: 3, Needs: []string{"tampered-refresh-token-is-refused"},
+			Title: "A refresh token that is no JWT is long and random",
+			Why:   "A number that counts up, the time, or the hash of a name: who knows how your tokens are made makes one, and needs no password for it.",
+			Ref:   "RFC 6749 §10.10 (credentials-guessing attacks), OWASP Session Management Cheat Sheet (Session ID Entropy)",
+			Takes: constant(time.Second),
+			Check: func(t require.TestingT, s *subject.Session) {
+				u := s.NewUser(t)
+				first := s.LoginBoth(t, u)
+				_, err := forge.Decode(first.Refresh.Raw)
+				raws := []string{first.Refresh.Raw}
+				if err != nil {
+					unguessable(t, s, first)
+				}
+				// One that is a name, a date and a MAC is the same within a second, and right.
+				s.Advance(t, time.Second)
+				if err == nil {
+					return // its signature is what cannot be guessed
+				}
+				for range 5 {
+					got := s.LoginBoth(t, u)
+					unguessable(t, s, got)
+					raws = append(raws, got.Refresh.Raw)
+				}
+				if got := bits(raws); got < fewestBits {
+					s.Fail(t, "refresh tokens differ from each other in too little", fmt.Sprintf("%d random bits or more", fewestBits), fmt.Sprintf("%.0f at most: %s, then %s", got, raws[0], raws[1]))
+				}
+				if s.Controlled() { // a name of the same length, so that nothing else changes
+					other := s.AddUser(t, swapFirst(u.Username), somethingElse)
+					for _, forgery := range renamed(first.Refresh.Raw, u.Username, other.Username) {
+						noRefresh(t, s, "/refresh takes a refresh token in which somebody has written another name", subject.Bearer(forged(forgery, "with "+other.Username+" in place of "+u.Username)))
+					}
+					refreshing(t, s, u)
+				}
+			},
+		},
+		{
 			ID: "expired-refresh-token-is-refused", Task: 3, Needs: []string{"refresh-token-lives-its-ttl"},
 			Title: "A refresh token is refused after RefreshTTL",
 			Why:   "The longest-lived key to the account must not be an eternal one.",
 			Ref:   "RFC 9700 §4.14.2 (recommendations: refresh tokens expire)",
 			Takes: pastRefresh,
 			Check: func(t require.TestingT, s *subject.Session) {
-				got := refreshing(t, s, s.Cosmo())
-				s.Advance(t, pastRefresh(s.Settings))
+				got, used := refreshing(t, s, s.Cosmo()), s.LoginBoth(t, s.Cosmo())
+				s.Advance(t, aMoment(s.Settings))
+				s.Refresh(t, used)
+				s.Advance(t, pastRefresh(s.Settings)-aMoment(s.Settings))
 				noRefresh(t, s, "/refresh takes an expired refresh token", subject.Bearer(got.Refresh))
+				noRefresh(t, s, "a refresh token lives longer because it was used", subject.Bearer(used.Refresh))
 				if honest, err := forge.Decode(got.Refresh.Raw); err == nil && len(s.Settings.Secret) > 0 && honest.Verifies(s.Settings.Secret) {
 					// Now, for a server may know the end of each token by itself.
 					endless := forged(honest.Without("exp").Sign(honest.Alg(), s.Settings.Secret), "signed, and without exp")
@@ -404,6 +467,22 @@ func refresh() []grade.Step {
 						noRefresh(t, s, claim+how, subject.Bearer(forged(honest.With(change.claim, change.value).Sign(honest.Alg(), s.Settings.Secret), how)))
 					}
 				}
+				signed := func(how string, token forge.Token) {
+					noRefresh(t, s, claim+how, subject.Bearer(forged(token.Sign(honest.Alg(), s.Settings.Secret), how)))
+				}
+				for name := range honest.Claims {
+					switch name {
+					case "iss", "aud":
+						signed("without "+name, honest.Without(name))
+					case "sub":
+						signed("without sub", honest.Without("sub"))
+						signed("with a number for sub", honest.With("sub", 7))
+					case "exp":
+						signed("with the exp 0", honest.With("exp", 0))
+						signed("with the exp null", honest.With("exp", nil))
+						signed(`with the exp "never"`, honest.With("exp", "never"))
+					}
+				}
 				for _, alg := range forge.HMACs {
 					if alg != honest.Alg() {
 						noRefresh(t, s, claim+"of another algorithm", subject.Bearer(forged(honest.Sign(alg, s.Settings.Secret), "signed with "+alg)))
@@ -427,6 +506,68 @@ func refresh() []grade.Step {
 			},
 		},
 	}
+}
+
+// fewestBits is what a token that is looked up must have at the very least. Lesson 13
+// asks for more; a UUID is enough here.
+const fewestBits = 64
+
+// unguessable wants a refresh token that nobody can work out from what anybody knows:
+// who logged in, when, as the how-manieth, and the access token beside it.
+func unguessable(t require.TestingT, s *subject.Session, got subject.Tokens) {
+	raw := got.Refresh.Raw
+	jti := s.Decode(t, got.Access).Text("jti")
+	name, id, now := got.User.Username, fmt.Sprint(got.User.ID), s.Now()
+	known := map[string]string{
+		"the jti of the access token": jti, "the access token": got.Access.Raw, "the username": name, "the user's id": id,
+		"the time": fmt.Sprint(now.Unix()), "the time in nanoseconds": fmt.Sprint(now.UnixNano()),
+	}
+	for _, between := range []string{"", ":", "-", ".", "|"} {
+		known["the username and the time, with "+show(between)+" between them"] = name + between + fmt.Sprint(now.Unix())
+		known["the username and the id, with "+show(between)+" between them"] = name + between + id
+	}
+	for n := range 20 {
+		known[fmt.Sprintf("the number %d", n)] = fmt.Sprint(n)
+	}
+	for what, text := range known {
+		if text == "" {
+			continue
+		}
+		sha1, sha256, sha512, md5 := sha1.Sum([]byte(text)), sha256.Sum256([]byte(text)), sha512.Sum512([]byte(text)), md5.Sum([]byte(text))
+		for hash, sum := range map[string][]byte{"itself": []byte(text), "SHA-1": sha1[:], "SHA-256": sha256[:], "SHA-512": sha512[:], "MD5": md5[:]} {
+			for _, spelling := range append(spellings(sum), base64.StdEncoding.EncodeToString(sum), base64.URLEncoding.EncodeToString(sum)) {
+				if strings.EqualFold(spelling, raw) {
+					s.Fail(t, "a refresh token can be worked out by whoever knows how it is made", "random bytes", fmt.Sprintf("%s: it is %s (%s)", raw, what, hash))
+				}
+			}
+		}
+	}
+}
+
+// swapFirst is a name of the same length that begins otherwise.
+func swapFirst(name string) string {
+	if name[0] == 'x' {
+		return "y" + name[1:]
+	}
+	return "x" + name[1:]
+}
+
+// renamed are a token with another name in place of the one that can be read in it:
+// as it is, in base64, or in hex. There is none where no name can be read.
+func renamed(raw, from, to string) []string {
+	var forgeries []string
+	if strings.Contains(raw, from) {
+		forgeries = append(forgeries, strings.ReplaceAll(raw, from, to))
+	}
+	for _, e := range []*base64.Encoding{base64.RawURLEncoding, base64.URLEncoding, base64.RawStdEncoding, base64.StdEncoding} {
+		if plain, err := e.DecodeString(raw); err == nil && strings.Contains(string(plain), from) {
+			forgeries = append(forgeries, e.EncodeToString([]byte(strings.ReplaceAll(string(plain), from, to))))
+		}
+	}
+	if plain, err := hex.DecodeString(raw); err == nil && strings.Contains(string(plain), from) {
+		forgeries = append(forgeries, hex.EncodeToString([]byte(strings.ReplaceAll(string(plain), from, to))))
+	}
+	return forgeries
 }
 
 const probe405 = "405 Method Not Allowed, or 404"

@@ -550,7 +550,7 @@ func fresh() []grade.Step {
 				a := s.Post(t, "/reauth", subject.Bearer(tokens.Access), credentials{"password": u.Password}.option()).
 					Is(t, http.StatusOK, "/reauth with the right password is refused")
 				stepped := forged(a.Text("access_token"), "the access token that /reauth gave "+u.Username)
-				keepsSecrets(t, s, u, s.Decode(t, stepped))
+				keepsSecrets(t, s, u, readable(stepped.Raw))
 				answers = append(answers, a, s.Post(t, "/password", subject.Bearer(stepped), passwordChange(u.Password, next)).
 					Is(t, http.StatusNoContent, "a change of the password by a fresh token is refused", http.StatusOK))
 				for _, a := range answers {
