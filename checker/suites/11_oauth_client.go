@@ -1356,10 +1356,10 @@ func requireLogin() []grade.Step {
 				p.Behave(func(m *upstream.Manner) { m.RefreshIDToken = true })
 				b := signedInAWhileAgo(t, s, who)
 				isIn(t, b, who, "an access token that has expired is not refreshed")
-				unlogged := []string{} // a log is to hold even less: whoever reads a cookie there is signed in
+				cookies := []string{} // a log is to hold even less: whoever reads a cookie there is signed in
 				for _, c := range b.Cookies() {
 					if len(c.Value) >= minUnguessable {
-						unlogged = append(unlogged, c.Value)
+						cookies = append(cookies, c.Value)
 					}
 				}
 				p.Next(p.Path.Userinfo, upstream.Fault{Status: 503})
@@ -1391,16 +1391,7 @@ func requireLogin() []grade.Step {
 						}
 					}
 				}
-				if !s.Controlled() {
-					return
-				}
-				for line := range strings.SplitSeq(s.Logged(t), "\n") {
-					for _, secret := range append(unlogged, secrets...) {
-						if secret != "" && strings.Contains(line, secret) {
-							s.Fail(t, "the log holds a token, a secret or a session's cookie", "a log without it", strings.ReplaceAll(line, secret, "[a secret]"))
-						}
-					}
-				}
+				unlogged(t, s, "the log holds a token, a secret or a session's cookie", append(cookies, secrets...)...)
 			},
 		},
 		{

@@ -66,7 +66,7 @@ func TestPoints(t *testing.T) {
 		"all of it":                       {Policy{}, marked(l, total), due, Graded, float64(total), float64(total)},
 		"half of it":                      {Policy{}, marked(l, total/2), due, Graded, float64(total / 2), float64(total)},
 		"the starter":                     {Policy{}, marked(l, 0), due, Graded, 0, float64(total)},
-		"worth ten":                       {Policy{Points: map[string]float64{l.ID: 10}}, marked(l, total/2), due, Graded, 5, 10},
+		"worth ten":                       {Policy{Points: map[string]float64{l.ID: 10}}, marked(l, total/2), due, Graded, 10 * float64(total/2) / float64(total), 10},
 		"a step of before broken":         {Policy{}, broken, due, Graded, float64(total - 1), float64(total)},
 		"in the grace":                    {Policy{Late: late}, marked(l, total), due.Add(10 * time.Minute), Graded, float64(total), float64(total)},
 		"a minute after the grace":        {Policy{Late: late}, marked(l, total), due.Add(16 * time.Minute), Graded, float64(total) * .9, float64(total)},
