@@ -221,6 +221,14 @@ func (s *Session) Slow(t require.TestingT, slow bool) {
 	}
 }
 
+// Crowd is Together while the server is slow.
+func (s *Session) Crowd(t require.TestingT, requests []probe.Request) []*Answer {
+	s.Slow(t, true)
+	answers := s.Together(t, requests)
+	s.Slow(t, false)
+	return answers
+}
+
 // Replace ends the server and starts another in its place, as fresh as the first
 // was and at the same hour; change makes its settings differ.
 func (s *Session) Replace(t require.TestingT, change func(*lessons.Settings)) {

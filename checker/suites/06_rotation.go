@@ -323,10 +323,7 @@ func rotation() []grade.Step {
 						requests = append(requests, subject.Request(http.MethodPost, "/refresh", subject.Bearer(tokens.Refresh)))
 					}
 					won := 0
-					s.Slow(t, true)
-					answers := s.Together(t, requests)
-					s.Slow(t, false)
-					for _, a := range answers {
+					for _, a := range s.Crowd(t, requests) {
 						if a.Status == http.StatusOK {
 							won++
 						} else if a.Status < 400 || a.Status >= 500 {

@@ -293,10 +293,7 @@ func fresh() []grade.Step {
 				for i, tokens := range s.LoginAll(t, users) {
 					requests = append(requests, subject.Request(http.MethodPost, "/password", subject.Bearer(tokens.Access), passwordChange(users[i].Password, newPassword(users[i]))))
 				}
-				s.Slow(t, true)
-				answers := s.Together(t, requests)
-				s.Slow(t, false)
-				for i, a := range answers {
+				for i, a := range s.Crowd(t, requests) {
 					a.Is(t, http.StatusNoContent, "a change of the password is refused while others change theirs", http.StatusOK)
 					users[i].Password = newPassword(users[i])
 					s.Post(t, "/login", users[i].Credentials()).Is(t, http.StatusOK, "who changed the password while others did cannot log in with the new one")
@@ -417,10 +414,7 @@ func fresh() []grade.Step {
 				for i, tokens := range s.LoginAll(t, users) {
 					requests = append(requests, subject.Request(http.MethodPost, "/reauth", subject.Bearer(tokens.Access), credentials{"password": users[i].Password}.option()))
 				}
-				s.Slow(t, true)
-				answers := s.Together(t, requests)
-				s.Slow(t, false)
-				for i, a := range answers {
+				for i, a := range s.Crowd(t, requests) {
 					a.Is(t, http.StatusOK, "/reauth with the right password is refused while others give theirs")
 					own(t, s.Get(t, "/profile", subject.Bearer(forged(a.Text("access_token"), "what /reauth gave "+users[i].Username+", while others gave their passwords"))), users[i])
 				}

@@ -199,10 +199,7 @@ func sliding() []grade.Step {
 					requests = append(requests, subject.Request(http.MethodGet, doors[i/2], subject.Bearer(tokens.Access)))
 				}
 				s.Advance(t, afterHalf(s.Settings))
-				s.Slow(t, true)
-				answers := s.Together(t, requests)
-				s.Slow(t, false)
-				for i, a := range answers {
+				for i, a := range s.Crowd(t, requests) {
 					got := isRenewed(t, s, a.Is(t, http.StatusOK, "a good access token does not open "+a.Path), users[i], "a token that is past half of its life is not renewed while others are")
 					own(t, s.Get(t, "/profile", subject.Bearer(got)), users[i])
 				}

@@ -1055,10 +1055,7 @@ func backFromProvider() []grade.Step {
 				for range 6 {
 					both = append(both, one.OpenRequest("/home"), other.OpenRequest("/home"))
 				}
-				s.Slow(t, true)
-				answers := s.Together(t, both)
-				s.Slow(t, false)
-				for i, a := range answers {
+				for i, a := range s.Crowd(t, both) {
 					isHome(t, a, []upstream.Account{ada, mallory}[i%2], "of two people at once, not both see their page")
 				}
 			},
@@ -1267,10 +1264,7 @@ func requireLogin() []grade.Step {
 				for i := range requests {
 					requests[i] = b.OpenRequest(fmt.Sprintf("/home?tab=%d", i))
 				}
-				s.Slow(t, true)
-				answers := s.Together(t, requests)
-				s.Slow(t, false)
-				for _, a := range answers {
+				for _, a := range s.Crowd(t, requests) {
 					isHome(t, a, who, "one of eight tabs that find the token expired at once does not get through")
 				}
 				asked(t, s, byRefresh, 1, "eight tabs that find the token expired at once refresh it another number of times than once")

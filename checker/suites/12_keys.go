@@ -745,9 +745,7 @@ func signingKeys() []grade.Step {
 					for range crowd {
 						requests = append(requests, subject.Request(http.MethodPost, "/login", s.Cosmo().Credentials()))
 					}
-					s.Slow(t, true)
-					answers := s.Together(t, requests)
-					s.Slow(t, false)
+					answers := s.Crowd(t, requests)
 					set, _ := published(t, s)
 					shown := map[string]bool{}
 					work := func(token probe.Token) {

@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"maps"
-	"math"
 	"net/http"
 	"regexp"
 	"slices"
@@ -49,35 +48,6 @@ func ended(c lessons.Settings) time.Duration { return c.SessionTTL + leeway + ti
 
 // oneLife lets a session end when its first refresh token does.
 func oneLife(c *lessons.Settings) { c.SessionTTL = c.RefreshTTL }
-
-// bits is how many bits an attacker who knows these tokens has to guess of another
-// one, at most: as many as the places hold in which they differ.
-func bits(tokens []string) float64 {
-	shortest := len(tokens[0])
-	seen := map[byte]bool{}
-	for _, t := range tokens {
-		shortest = min(shortest, len(t))
-	}
-	differ := 0
-	for i := range shortest {
-		here := map[byte]bool{}
-		for _, t := range tokens {
-			here[t[i]] = true
-		}
-		if len(here) > 1 {
-			differ++
-			for c := range here {
-				seen[c] = true
-			}
-		}
-	}
-	for _, alphabet := range []int{10, 16, 32, 36, 64} {
-		if len(seen) <= alphabet {
-			return float64(differ) * math.Log2(float64(alphabet))
-		}
-	}
-	return float64(differ) * 8
-}
 
 // A stored is what is in a database, to look for something in.
 type stored []mockdb.Table
