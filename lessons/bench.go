@@ -127,6 +127,7 @@ type Bench struct {
 	given    *os.File   // the listening socket that the program was started with, if it was asked for
 	ways     []net.Listener
 	slow     atomic.Bool
+	crowd    crowd
 
 	mu     sync.Mutex
 	clock  time.Time
@@ -166,9 +167,6 @@ func (b *Bench) Do(c Command) Reply {
 		return Reply{}
 	case OpSlow:
 		b.slow.Store(c.Slow)
-		if b.sql != nil {
-			b.sql.Disturb(mockdb.Disturbance{Slow: c.Slow})
-		}
 		return Reply{}
 	}
 	if b.sql == nil {
@@ -297,6 +295,7 @@ func (b *Bench) open(c Command) (r Reply) {
 		if err != nil {
 			return Reply{Error: err.Error()}
 		}
+		b.sql.AfterLook(b.aStatement)
 		cfg.SQL, r.Database = b.sql.DB(), b.sql.Source()
 	}
 	cfg.Log = slog.New(slog.NewMultiHandler(
@@ -359,7 +358,52 @@ func (b logbook) Write(line []byte) (int, error) {
 // their requests may still be on the way.
 func (b *Bench) aMoment() {
 	if b.slow.Load() {
-		time.Sleep(time.Millisecond)
+		b.crowd.wait()
+	}
+}
+
+// aStatement is aMoment for a database that others reach, too. Who has looked may hold
+// a lock: it does not wait for those whom it keeps out.
+func (b *Bench) aStatement() {
+	if b.slow.Load() {
+		time.Sleep(2 * aMoment)
+	}
+}
+
+// A crowd is those who wait at the same time. They go on together, so that on a busy
+// machine, too, some do the next thing at once.
+type crowd struct {
+	mu    sync.Mutex
+	goOn  chan struct{} // closed when they do; nil while nobody waits
+	late  time.Time     // when they do, whoever comes
+	timer *time.Timer
+}
+
+const (
+	aMoment     = time.Millisecond      // they go on when nobody came for so long
+	manyMoments = 10 * time.Millisecond // and at last when the first one waited so long
+)
+
+func (c *crowd) wait() {
+	c.mu.Lock()
+	now := time.Now()
+	if c.goOn == nil {
+		c.goOn, c.late = make(chan struct{}), now.Add(manyMoments)
+		c.timer = time.AfterFunc(aMoment, c.leave)
+	} else {
+		c.timer.Reset(min(aMoment, c.late.Sub(now)))
+	}
+	goOn := c.goOn
+	c.mu.Unlock()
+	<-goOn
+}
+
+func (c *crowd) leave() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.goOn != nil { // the timer may have been set once more while it went off
+		close(c.goOn)
+		c.goOn = nil
 	}
 }
 

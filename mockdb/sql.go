@@ -33,8 +33,12 @@ type SQL interface {
 	// columns that it has added to users.
 	Tables() ([]Table, error)
 
-	// Disturb has the server's statements fail or take longer from now on; the
-	// zero value ends that.
+	// AfterLook has f called after each statement of the server's that only reads,
+	// by whoever sent it. It is to be called before the server is there.
+	AfterLook(f func())
+
+	// Disturb has the server's statements fail from now on; the zero value ends
+	// that.
 	Disturb(Disturbance)
 
 	// Lock takes the lock for writing and writes something. It lets go of it soon
@@ -78,7 +82,6 @@ type Table struct {
 
 // A Disturbance is what can happen to a database.
 type Disturbance struct {
-	Slow  bool  // each statement that only reads takes a moment longer
 	Fault Fault // what statements end with
 	After int   // how many of them go well before that
 }

@@ -439,7 +439,7 @@ func database() []grade.Step {
 			Check: func(t require.TestingT, s *subject.Session) {
 				servers := []*subject.Session{s, s.Another(t)}
 				u := s.Newcomer(t)
-				for range 3 {
+				for range 5 {
 					tokens := s.LoginBoth(t, u)
 					requests := make([]subject.At, 20)
 					for i := range requests {

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"modernc.org/sqlite"
@@ -21,7 +20,8 @@ import (
 // A disturber stands between a server and its driver. The errors that it gives are
 // the driver's own, and a statement that fails was not carried out.
 type disturber struct {
-	fault func(mockdb.Fault) error
+	fault     func(mockdb.Fault) error
+	afterLook func() // nil where nobody asked for it
 
 	mu       sync.Mutex
 	now      mockdb.Disturbance
@@ -76,20 +76,13 @@ func (d *disturber) isGone() bool {
 	return d.now.Fault == mockdb.Gone
 }
 
-// after is asked after each statement. Where the database is slow, others come in
-// between a look and what follows it. What writes is not made slower: it keeps
-// others waiting by itself.
+// after is asked after each statement, so that others can come in between a look and
+// what follows it. What writes keeps others waiting by itself.
 func (d *disturber) after(statement string) {
-	d.mu.Lock()
-	slow := d.now.Slow
-	d.mu.Unlock()
-	if slow && readsOnly(statement) {
-		aMoment()
+	if d.afterLook != nil && readsOnly(statement) {
+		d.afterLook()
 	}
 }
-
-// aMoment is long enough for others to come in between, from another process, too.
-func aMoment() { time.Sleep(2 * time.Millisecond) }
 
 // The statements that begin and end a transaction.
 const (

@@ -269,6 +269,7 @@ func (d *database) fill(ctx context.Context, people []mockdb.User) error {
 
 func (d *database) DB() *sql.DB                  { return d.server }
 func (d *database) Source() string               { return d.source }
+func (d *database) AfterLook(f func())           { d.disturber.afterLook = f }
 func (d *database) Disturb(t mockdb.Disturbance) { d.disturber.set(t) }
 
 func (d *database) AddUser(username, passwordHash string) (int, error) {
@@ -407,7 +408,7 @@ func (d *database) Lock() error {
 		defer conn.Close()
 		select {
 		case <-waits:
-			aMoment() // it is about to wait
+			time.Sleep(2 * time.Millisecond) // it is about to wait
 		case <-time.After(lockTime):
 		}
 		conn.ExecContext(ctx, "COMMIT")

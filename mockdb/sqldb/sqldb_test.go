@@ -134,6 +134,19 @@ func TestFaultsEndAndWhatFailedWasNotDone(t *testing.T) {
 	})
 }
 
+func TestEachLookIsToldOf(t *testing.T) {
+	both(t, func(t *testing.T, open func(string) mockdb.SQL) {
+		o := open("")
+		looks := 0
+		o.AfterLook(func() { looks++ })
+		require.NoError(t, o.DB().QueryRow("SELECT count(*) FROM users").Scan(new(int)))
+		assert.Equal(t, 1, looks)
+		_, err := o.DB().Exec("UPDATE users SET username = username")
+		require.NoError(t, err)
+		assert.Equal(t, 1, looks, "what writes is no look")
+	})
+}
+
 func TestALockIsWaitedFor(t *testing.T) {
 	both(t, func(t *testing.T, open func(string) mockdb.SQL) {
 		o := open("")
