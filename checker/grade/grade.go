@@ -70,6 +70,28 @@ func (s Suite) Step(id string) (Step, bool) {
 	return Step{}, false
 }
 
+// With returns the suite with these steps and those that they need alone, in the
+// suite's order.
+func (s Suite) With(ids ...string) Suite {
+	wanted := map[string]bool{}
+	var want func(string)
+	want = func(id string) {
+		if wanted[id] {
+			return
+		}
+		wanted[id] = true
+		step, _ := s.Step(id)
+		for _, n := range step.Needs {
+			want(n)
+		}
+	}
+	for _, id := range ids {
+		want(id)
+	}
+	s.Steps = slices.DeleteFunc(slices.Clone(s.Steps), func(step Step) bool { return !wanted[step.ID] })
+	return s
+}
+
 // A Status is what became of a step.
 type Status string
 
@@ -167,11 +189,10 @@ const maxStuck = 2
 func Run(ctx context.Context, suite Suite, sub subject.Subject, o Options) Verdict {
 	start := time.Now()
 	v := Verdict{Lesson: suite.Lesson}
-	steps := suite.Steps
 	if o.Only != "" {
-		wanted := needed(suite, o.Only)
-		steps = slices.DeleteFunc(slices.Clone(steps), func(s Step) bool { return !wanted[s.ID] })
+		suite = suite.With(o.Only)
 	}
+	steps := suite.Steps
 	if o.Shuffle != nil {
 		o.IgnoreNeeds = true
 		steps = slices.Clone(steps)
@@ -180,23 +201,6 @@ func Run(ctx context.Context, suite Suite, sub subject.Subject, o Options) Verdi
 	v.Results = NewRunner(suite, sub, o).all(ctx, steps)
 	v.Took = time.Since(start)
 	return v
-}
-
-func needed(suite Suite, id string) map[string]bool {
-	wanted := map[string]bool{}
-	var want func(string)
-	want = func(id string) {
-		if wanted[id] {
-			return
-		}
-		wanted[id] = true
-		step, _ := suite.Step(id)
-		for _, n := range step.Needs {
-			want(n)
-		}
-	}
-	want(id)
-	return wanted
 }
 
 // A Runner runs the steps of a suite one by one and remembers how they ended.

@@ -54,7 +54,7 @@ func build(t *testing.T, c proof.Case) string {
 
 // grader returns what builds and grades a case, by a program that it may share with
 // others. It is to be called before the test runs in parallel.
-func grader(t *testing.T, c proof.Case) func() grade.Verdict {
+func grader(t *testing.T, c proof.Case, suite grade.Suite) func() grade.Verdict {
 	due, err := programs().Expect(c)
 	require.NoError(t, err)
 	return func() grade.Verdict {
@@ -62,8 +62,18 @@ func grader(t *testing.T, c proof.Case) func() grade.Verdict {
 		sub, err := due.Subject(t.Context())
 		require.NoError(t, err)
 		defer sub.Close()
-		return grade.Run(t.Context(), suites.For(c.Lesson), sub, grade.Options{})
+		return grade.Run(t.Context(), suite, sub, grade.Options{})
 	}
+}
+
+// about is the steps that the case's lesson teaches, those that the case turns red, and
+// what they need. Those that the lesson has inherited, `make proof` asks as well.
+func about(c proof.Case) grade.Suite {
+	ids := c.Red()
+	for _, step := range suites.Own(c.Lesson) {
+		ids = append(ids, step.ID)
+	}
+	return suites.For(c.Lesson).With(ids...)
 }
 
 // programs are those of the cases that a test of this package grades one by one.
@@ -102,10 +112,10 @@ func byProgram(t *testing.T, c proof.Case, program string) grade.Verdict {
 	return grade.Run(t.Context(), suites.For(c.Lesson), sub, grade.Options{})
 }
 
-// due is what must become of each step of the case.
-func due(c proof.Case) map[string]grade.Status {
+// due is what must become of each of the steps.
+func due(c proof.Case, steps []grade.Step) map[string]grade.Status {
 	statuses := map[string]grade.Status{}
-	for _, step := range suites.For(c.Lesson).Steps {
+	for _, step := range steps {
 		statuses[step.ID] = grade.Passed
 		if slices.Contains(c.Red(), step.ID) {
 			statuses[step.ID] = c.Ends
@@ -121,10 +131,10 @@ func due(c proof.Case) map[string]grade.Status {
 
 // requireDue wants the verdict to be what is due, and says where it is not. Steps
 // that are skipped follow from the others and are only counted.
-func requireDue(t *testing.T, c proof.Case, v grade.Verdict) {
+func requireDue(t *testing.T, c proof.Case, suite grade.Suite, v grade.Verdict) {
 	t.Helper()
 	require.NoError(t, v.Err)
-	want := due(c)
+	want := due(c, suite.Steps)
 	require.Len(t, v.Results, len(want))
 	var skipped []string
 	for _, r := range v.Results {
@@ -154,14 +164,14 @@ func TestWrongSolutionsGoRedWhereTheyAreWrong(t *testing.T) {
 	t.Parallel() // beside what waits at URLs
 	for _, c := range load(t, false) {
 		t.Run(strings.TrimPrefix(c.Name, "wrong/"), func(t *testing.T) {
-			verdict := grader(t, c)
+			suite := about(c)
+			verdict := grader(t, c, suite)
 			t.Parallel()
-			suite := suites.For(c.Lesson)
 			for _, id := range c.Red() {
 				_, known := suite.Step(id)
 				require.True(t, known, "the suite of %s has no step %s", c.Lesson.ID, id)
 			}
-			requireDue(t, c, verdict())
+			requireDue(t, c, suite, verdict())
 		})
 	}
 }
@@ -173,11 +183,12 @@ func TestRightVariantsPass(t *testing.T) {
 	require.GreaterOrEqual(t, len(cases), 16)
 	for _, c := range cases {
 		t.Run(strings.TrimPrefix(c.Name, "right/"), func(t *testing.T) {
-			verdict := grader(t, c)
+			suite := suites.For(c.Lesson)
+			verdict := grader(t, c, suite)
 			t.Parallel()
 			vet(t, c)
 			v := verdict()
-			requireDue(t, c, v)
+			requireDue(t, c, suite, v)
 			assert.True(t, v.Passed())
 		})
 	}
@@ -243,7 +254,7 @@ func TestSameVerdictEverywhere(t *testing.T) {
 
 	for i, c := range targets {
 		t.Run(c.Name, func(t *testing.T) {
-			requireDue(t, c, program[i])
+			requireDue(t, c, suites.For(c.Lesson), program[i])
 			url := statuses(remote[i])
 			graded := 0
 			for _, r := range program[i].Results {

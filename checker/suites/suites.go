@@ -15,7 +15,7 @@ import (
 // A chapter is what one lesson adds to the lesson that it is based on.
 type chapter struct {
 	lesson string
-	steps  []grade.Step
+	steps  func() []grade.Step
 	once   []string                 // steps of its own that later lessons do not ask again
 	drops  []string                 // steps of earlier lessons that no longer hold
 	alone  bool                     // asks nothing that earlier lessons asked, but for what it keeps
@@ -25,25 +25,25 @@ type chapter struct {
 
 func chapters() []chapter {
 	return []chapter{
-		{lesson: "01-login", steps: login()},
-		{lesson: "02-access-token", steps: accessToken(), drops: []string{"login-returns-id-and-username", "login-works-for-every-user"}},
+		{lesson: "01-login", steps: login},
+		{lesson: "02-access-token", steps: accessToken, drops: []string{"login-returns-id-and-username", "login-works-for-every-user"}},
 		// From here on the algorithm is free, as long as it is one (RFC 8725 §3.1).
-		{lesson: "03-protect", steps: protect(), drops: []string{"token-is-signed-with-hs256"}},
-		{lesson: "04-expiry", steps: expiry()},
-		{lesson: "05-refresh", steps: refresh()},
+		{lesson: "03-protect", steps: protect, drops: []string{"token-is-signed-with-hs256"}},
+		{lesson: "04-expiry", steps: expiry},
+		{lesson: "05-refresh", steps: refresh},
 		// The race takes a moment, and what comes later does not touch it.
-		{lesson: "06-rotation", steps: rotation(), once: []string{"logout-wins-over-a-refresh"}},
-		{lesson: "07-fresh", steps: fresh()},
+		{lesson: "06-rotation", steps: rotation, once: []string{"logout-wins-over-a-refresh"}},
+		{lesson: "07-fresh", steps: fresh},
 		// Here both tokens live 24 hours: there is no time between their two ends.
-		{lesson: "08-sliding", steps: sliding()},
+		{lesson: "08-sliding", steps: sliding},
 		// Tokens travel otherwise: it asks the gravest questions again by itself.
-		{lesson: "09-cookies", steps: cookies(), alone: true, keeps: []string{"01-login"}, drops: []string{canLogin}},
+		{lesson: "09-cookies", steps: cookies, alone: true, keeps: []string{"01-login"}, drops: []string{canLogin}},
 		// It talks to an API of ours.
-		{lesson: "10-client", steps: client(), alone: true, beside: func() subject.Companion { return upstream.NewAPI() }},
+		{lesson: "10-client", steps: client, alone: true, beside: func() subject.Companion { return upstream.NewAPI() }},
 		// People sign in at a provider of ours.
-		{lesson: "11-oauth-client", steps: oauthClient(), beside: func() subject.Companion { return upstream.NewProvider() }},
-		{lesson: "12-keys", steps: signingKeys(), drops: forgedWithTheSecret},
-		{lesson: "13-database", steps: database()},
+		{lesson: "11-oauth-client", steps: oauthClient, beside: func() subject.Companion { return upstream.NewProvider() }},
+		{lesson: "12-keys", steps: signingKeys, drops: forgedWithTheSecret},
+		{lesson: "13-database", steps: database},
 	}
 }
 
@@ -83,10 +83,11 @@ func without(steps []grade.Step, ids []string) []grade.Step {
 // Own returns the steps that the lesson itself teaches.
 func Own(l lessons.Lesson) []grade.Step {
 	c := chapterOf(l)
-	for i := range c.steps {
-		c.steps[i].Lesson = c.lesson
+	steps := c.steps()
+	for i := range steps {
+		steps[i].Lesson = c.lesson
 	}
-	return c.steps
+	return steps
 }
 
 func chapterOf(l lessons.Lesson) chapter {

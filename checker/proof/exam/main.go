@@ -1,6 +1,6 @@
 // Command exam is `make proof`: it builds and grades every case of the corpus and
 // prints what became of it. It exits with 1 where a wrong server passes a step
-// that is about its mistake, or a right one does not pass.
+// that is about its mistake or fails another, or a right one does not pass.
 //
 //	go run ./checker/proof/exam            all of it
 //	go run ./checker/proof/exam 055        the cases whose names contain that
@@ -94,6 +94,9 @@ func exam(ctx context.Context, filter string) (bad int, err error) {
 			bad++
 		case !slices.Contains(o.red, c.Step):
 			verdict = "LIVED; red: " + strings.Join(o.red, ", ")
+			bad++
+		case slices.ContainsFunc(o.red, func(id string) bool { return !slices.Contains(c.Red(), id) }):
+			verdict = "RED ELSEWHERE, TOO: " + strings.Join(o.red, ", ")
 			bad++
 		default:
 			killed++
