@@ -61,9 +61,15 @@ func aside(t require.TestingT, s *subject.Session, all []subject.Tokens) (refres
 	// Six at a time: more would wait for each other where a server lets them through
 	// one by one.
 	sessions, atOnce := len(all)-1, 6
-	began := time.Now()
-	refresh(all[sessions]).Answer(t).Is(t, http.StatusOK, "a good refresh token is refused")
-	takes := time.Since(began)
+	alone, took := all[sessions], make([]time.Duration, 3)
+	for i := range took {
+		began := time.Now()
+		a := refresh(alone).Answer(t).Is(t, http.StatusOK, "a good refresh token is refused")
+		took[i] = time.Since(began)
+		alone.Refresh = forged(a.Text("refresh_token"), "the refresh token that /refresh gave")
+	}
+	slices.Sort(took)
+	takes := took[1] // a busy machine may hold one of them up
 	for first := range sessions / atOnce {
 		var refreshes, logouts []*subject.Pending
 		began := time.Now()
