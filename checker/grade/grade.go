@@ -167,7 +167,7 @@ func (v Verdict) First() (Result, bool) {
 // Options change how a suite is run. The zero value runs all of it in order.
 type Options struct {
 	Only        string        // this step and those that it needs; empty is all
-	Deadline    time.Duration // per step; 0 is [DefaultDeadline], less than 0 is none
+	Deadline    time.Duration // without an answer; 0 is [DefaultDeadline], less than 0 is none
 	IgnoreNeeds bool          // run every step, whatever came before
 	Shuffle     *rand.Rand    // run in random order; implies IgnoreNeeds
 
@@ -177,9 +177,12 @@ type Options struct {
 	Tell func(Result)
 }
 
-// DefaultDeadline is the time that a step may take. At a URL, where time really
-// passes, each request has its own (see subject.URL).
+// DefaultDeadline is the time that a step waits for an answer. At a URL, where time
+// really passes, each request has its own (see subject.URL).
 const DefaultDeadline = 5 * time.Second
+
+// longestStep is how many deadlines a step may take whose server answers, slowly.
+const longestStep = 6
 
 // maxStuck is how many steps may run into their deadline before the rest is
 // given up: the learner is waiting.
@@ -351,7 +354,7 @@ func (r *Runner) try(ctx context.Context, step Step) Result {
 	}
 	if deadline := cmp.Or(r.options.Deadline, DefaultDeadline); deadline > 0 && r.subject.Patience() == 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, deadline)
+		ctx, cancel = subject.UntilSilence(ctx, deadline, longestStep*deadline)
 		defer cancel()
 	}
 	result := Result{Step: step}

@@ -421,7 +421,11 @@ func (s *Session) sendIn(ctx context.Context, r probe.Request) (*probe.Exchange,
 		ctx, cancel = context.WithTimeout(ctx, s.Patience)
 		defer cancel()
 	}
-	return s.client.Do(ctx, r, s.Now())
+	e, err := s.client.Do(ctx, r, s.Now())
+	if err == nil {
+		answered(ctx)
+	}
+	return e, err
 }
 
 // An At is a request and the server that it is for.

@@ -188,8 +188,8 @@ func (m *Marker) again(ctx context.Context, folder string, w intake.Work, p buil
 	return v
 }
 
-// run grades a lesson, or only one step of it and what that needs, within a time, and a
-// step within the deadline.
+// run grades a lesson, or only one step of it and what that needs, within a time, and
+// waits for an answer until the deadline.
 func (m *Marker) run(ctx context.Context, folder string, w intake.Work, p build.Program, only string, deadline, whole time.Duration) grade.Verdict {
 	if p.Err != nil {
 		return grade.Verdict{Lesson: w.Lesson, Err: p.Err}

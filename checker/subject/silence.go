@@ -1,0 +1,82 @@
+package subject
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// A silence is the context of a step: a server that answers is slow, one that does
+// not hangs.
+type silence struct {
+	context.Context
+	longest time.Duration
+	latest  time.Time
+
+	mu    sync.Mutex
+	timer *time.Timer
+	done  chan struct{}
+	err   error
+}
+
+// UntilSilence returns a context that ends with [context.DeadlineExceeded] when the
+// servers of its sessions have answered nothing for so long, and when latest has
+// passed in any case.
+func UntilSilence(parent context.Context, longest, latest time.Duration) (context.Context, context.CancelFunc) {
+	s := &silence{Context: parent, longest: longest, latest: time.Now().Add(latest), done: make(chan struct{})}
+	s.timer = time.AfterFunc(min(longest, latest), func() { s.end(context.DeadlineExceeded) })
+	stop := context.AfterFunc(parent, func() { s.end(parent.Err()) })
+	return s, func() {
+		stop()
+		s.end(context.Canceled)
+	}
+}
+
+func (s *silence) Done() <-chan struct{} { return s.done }
+
+func (s *silence) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
+func (s *silence) Deadline() (time.Time, bool) {
+	if earlier, ok := s.Context.Deadline(); ok && earlier.Before(s.latest) {
+		return earlier, true
+	}
+	return s.latest, true
+}
+
+// silenceKey is what a silence finds itself by, from the contexts made of it.
+type silenceKey struct{}
+
+func (s *silence) Value(key any) any {
+	if key == (silenceKey{}) {
+		return s
+	}
+	return s.Context.Value(key)
+}
+
+func (s *silence) end(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err == nil {
+		s.err = err
+		s.timer.Stop()
+		close(s.done)
+	}
+}
+
+// answered tells the silence that a context was made of, if there is one, that a
+// server has answered.
+func answered(ctx context.Context) {
+	s, ok := ctx.Value(silenceKey{}).(*silence)
+	if !ok {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err == nil {
+		s.timer.Reset(min(s.longest, time.Until(s.latest)))
+	}
+}
