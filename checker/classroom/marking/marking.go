@@ -55,8 +55,8 @@ type Marker struct {
 	Box    *sandbox.Box // nil runs servers without isolation
 	Folder string       // for what lasts only as long as a submission is graded
 
-	// How long a step may take among others, and alone; 0 is twice as long as a
-	// learner's own checker gives, and as long.
+	// How long a step may wait for an answer among others, and alone; 0 is twice as
+	// long as a learner's own checker gives, and as long.
 	Crowded, Alone time.Duration
 
 	// How long all of a student's lessons may take, without building; 0 is
