@@ -21,6 +21,7 @@ func provide(l lessons.Lesson, flags []string, out io.Writer) (more []string, st
 	if !l.SignsIn || slices.ContainsFunc(flags, named) || slices.Contains(flags, "-h") || slices.Contains(flags, "--help") {
 		return nil, func() {}, nil
 	}
+	out = &turns{w: out}
 	p, err := upstream.ForPeople(personalLife, out)
 	if err != nil {
 		return nil, nil, err

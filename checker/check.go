@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 
 	"jwtworkshop/checker/grade"
 	"jwtworkshop/checker/report"
@@ -121,3 +122,15 @@ func (d *desk) afterwards(v grade.Verdict, solution, many bool) string {
 
 // say prints a line.
 func say(w io.Writer, format string, args ...any) { fmt.Fprintf(w, format+"\n", args...) }
+
+// turns is a writer for several who do not wait for each other.
+type turns struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (t *turns) Write(text []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.w.Write(text)
+}

@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"jwtworkshop/checker/grade"
@@ -85,14 +84,11 @@ func (c *runCommand) upstream(d *desk) (*upstream.API, error) {
 	if c.UpstreamTTL < time.Second {
 		return nil, errors.New("--upstream-ttl wants a second at least")
 	}
-	out := d.card(false).Out
+	out := &turns{w: d.card(false).Out}
 	api := upstream.NewAPI()
 	api.Lives(c.UpstreamTTL)
 	api.Gives(upstream.Rotated)
-	var lines sync.Mutex
 	api.Watch = func(call upstream.Call) {
-		lines.Lock()
-		defer lines.Unlock()
 		say(out, "  upstream  %s %s  %d", call.Method, call.Path, call.Status)
 	}
 	if err := api.Open(&lessons.Settings{Upstream: "http://" + personsUpstream}); err != nil {
