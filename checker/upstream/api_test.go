@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -199,4 +200,17 @@ func TestAnAPIKeepsNoMoreThanItHasRoomFor(t *testing.T) {
 	assert.True(t, cut)
 	assert.LessOrEqual(t, kept, 64<<20)
 	assert.GreaterOrEqual(t, kept, 56<<20, "the control: there is room for as much")
+}
+
+// Each step has a server of its own at an address that is the same for all.
+func TestAnAddressThatIsAboutToBeFreeIsWaitedFor(t *testing.T) {
+	before, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	at := "http://" + before.Addr().String()
+	require.Error(t, upstream.NewAPI().Open(&lessons.Settings{Upstream: at}), "but not for ever")
+
+	time.AfterFunc(50*time.Millisecond, func() { before.Close() })
+	api := upstream.NewAPI()
+	require.NoError(t, api.Open(&lessons.Settings{Upstream: at}))
+	api.Close()
 }

@@ -55,6 +55,10 @@ const (
 	maxRead  = 64 << 20 // what is read of all requests together; the rest is cut
 )
 
+// handOver is how long an address may still be taken that somebody else has let go of:
+// a program that is being started has it until its own code begins.
+const handOver = time.Second
+
 // A recorder listens, writes down what arrives, and puts faults in between.
 type recorder struct {
 	// Watch, if it is set before Open, is told of every call that was answered.
@@ -84,6 +88,10 @@ func (r *recorder) open(fixed string, handler http.Handler) (string, error) {
 // bind takes the address for start, so that a handler can know it.
 func (r *recorder) bind(fixed string) (base string, err error) {
 	l, err := net.Listen("tcp", cmp.Or(fixed, "127.0.0.1:0"))
+	for until := time.Now().Add(handOver); err != nil && time.Now().Before(until); {
+		time.Sleep(handOver / 100)
+		l, err = net.Listen("tcp", cmp.Or(fixed, "127.0.0.1:0"))
+	}
 	if err != nil {
 		return "", err
 	}
