@@ -251,7 +251,7 @@ func refresh() []grade.Step {
 						own(t, s.Get(t, "/profile", subject.Bearer(forged(a.Text("access_token"), "what /refresh gave "+tom.Username+", who named "+jerry.Username+" beside his refresh token"))), tom)
 					}
 				}
-				users := []subject.User{tom, jerry, tom, jerry, tom, jerry, tom, jerry}
+				users := slices.Repeat([]subject.User{tom, jerry}, 4)
 				var requests []probe.Request
 				for _, u := range users {
 					requests = append(requests, subject.Request(http.MethodPost, "/refresh", subject.Bearer(s.LoginBoth(t, u).Refresh)))
