@@ -322,7 +322,7 @@ func rotation() []grade.Step {
 			Why:   "Who looks first and writes later lets in all who looked before the first had written (a time-of-check to time-of-use race, CWE-367).",
 			Ref:   "RFC 9700 §4.14.2 (recommendations: refresh token rotation)",
 			Check: func(t require.TestingT, s *subject.Session) {
-				for range 3 {
+				for range 5 {
 					tokens := s.LoginBoth(t, s.Cosmo())
 					var requests []probe.Request
 					for range 20 {
