@@ -262,7 +262,7 @@ func TestABurstIsOneVerdict(t *testing.T) {
 	verdicts := map[int]grade.Verdict{} // by their round
 	for tries := 1; ; tries++ {
 		clear(verdicts)
-		whole := make(chan bool)
+		whole := make(chan bool, 1)
 		go func() { whole <- d.burst(starter, solution) }()
 		read := func(s State) bool {
 			if s.Phase == Graded {
