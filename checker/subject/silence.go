@@ -24,7 +24,9 @@ type silence struct {
 // passed in any case.
 func UntilSilence(parent context.Context, longest, latest time.Duration) (context.Context, context.CancelFunc) {
 	s := &silence{Context: parent, longest: longest, latest: time.Now().Add(latest), done: make(chan struct{})}
+	s.mu.Lock() // end asks for the timer
 	s.timer = time.AfterFunc(min(longest, latest), func() { s.end(context.DeadlineExceeded) })
+	s.mu.Unlock()
 	stop := context.AfterFunc(parent, func() { s.end(parent.Err()) })
 	return s, func() {
 		stop()
