@@ -73,22 +73,15 @@ func (s Suite) Step(id string) (Step, bool) {
 // With returns the suite with these steps and those that they need alone, in the
 // suite's order.
 func (s Suite) With(ids ...string) Suite {
-	wanted := map[string]bool{}
-	var want func(string)
-	want = func(id string) {
-		if wanted[id] {
-			return
-		}
-		wanted[id] = true
-		step, _ := s.Step(id)
-		for _, n := range step.Needs {
-			want(n)
+	wanted := ids
+	var kept []Step
+	for _, step := range slices.Backward(s.Steps) { // what a step needs stands before it
+		if slices.Contains(wanted, step.ID) {
+			kept, wanted = append(kept, step), slices.Concat(wanted, step.Needs)
 		}
 	}
-	for _, id := range ids {
-		want(id)
-	}
-	s.Steps = slices.DeleteFunc(slices.Clone(s.Steps), func(step Step) bool { return !wanted[step.ID] })
+	slices.Reverse(kept)
+	s.Steps = kept
 	return s
 }
 
