@@ -366,7 +366,7 @@ func (b *Bench) aMoment() {
 // a lock: it does not wait for those whom it keeps out.
 func (b *Bench) aStatement() {
 	if b.slow.Load() {
-		time.Sleep(2 * aMoment)
+		time.Sleep(2 * moment)
 	}
 }
 
@@ -380,18 +380,18 @@ type crowd struct {
 }
 
 const (
-	aMoment     = time.Millisecond      // they go on when nobody came for so long
-	manyMoments = 10 * time.Millisecond // and at last when the first one waited so long
+	moment        = time.Millisecond      // they go on when nobody came for so long
+	longestMoment = 10 * time.Millisecond // and at last when the first one waited so long
 )
 
 func (c *crowd) wait() {
 	c.mu.Lock()
 	now := time.Now()
 	if c.goOn == nil {
-		c.goOn, c.late = make(chan struct{}), now.Add(manyMoments)
-		c.timer = time.AfterFunc(aMoment, c.leave)
+		c.goOn, c.late = make(chan struct{}), now.Add(longestMoment)
+		c.timer = time.AfterFunc(moment, c.leave)
 	} else {
-		c.timer.Reset(min(aMoment, c.late.Sub(now)))
+		c.timer.Reset(min(moment, c.late.Sub(now)))
 	}
 	goOn := c.goOn
 	c.mu.Unlock()

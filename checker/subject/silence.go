@@ -11,7 +11,6 @@ import (
 type silence struct {
 	context.Context
 	longest time.Duration
-	latest  time.Time
 
 	mu    sync.Mutex
 	timer *time.Timer
@@ -23,15 +22,13 @@ type silence struct {
 // servers of its sessions have answered nothing for so long, and when latest has
 // passed in any case.
 func UntilSilence(parent context.Context, longest, latest time.Duration) (context.Context, context.CancelFunc) {
-	s := &silence{Context: parent, longest: longest, latest: time.Now().Add(latest), done: make(chan struct{})}
+	whole, cancel := context.WithTimeout(parent, latest)
+	s := &silence{Context: whole, longest: longest, done: make(chan struct{})}
 	s.mu.Lock() // end asks for the timer
-	s.timer = time.AfterFunc(min(longest, latest), func() { s.end(context.DeadlineExceeded) })
+	s.timer = time.AfterFunc(longest, func() { s.end(context.DeadlineExceeded) })
 	s.mu.Unlock()
-	stop := context.AfterFunc(parent, func() { s.end(parent.Err()) })
-	return s, func() {
-		stop()
-		s.end(context.Canceled)
-	}
+	context.AfterFunc(whole, func() { s.end(whole.Err()) })
+	return s, cancel
 }
 
 func (s *silence) Done() <-chan struct{} { return s.done }
@@ -40,13 +37,6 @@ func (s *silence) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.err
-}
-
-func (s *silence) Deadline() (time.Time, bool) {
-	if earlier, ok := s.Context.Deadline(); ok && earlier.Before(s.latest) {
-		return earlier, true
-	}
-	return s.latest, true
 }
 
 // silenceKey is what a silence finds itself by, from the contexts made of it.
@@ -79,6 +69,6 @@ func answered(ctx context.Context) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err == nil {
-		s.timer.Reset(min(s.longest, time.Until(s.latest)))
+		s.timer.Reset(s.longest)
 	}
 }

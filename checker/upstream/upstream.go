@@ -87,10 +87,11 @@ func (r *recorder) open(fixed string, handler http.Handler) (string, error) {
 
 // bind takes the address for start, so that a handler can know it.
 func (r *recorder) bind(fixed string) (base string, err error) {
-	l, err := net.Listen("tcp", cmp.Or(fixed, "127.0.0.1:0"))
+	at := cmp.Or(fixed, "127.0.0.1:0")
+	l, err := net.Listen("tcp", at)
 	for until := time.Now().Add(handOver); err != nil && time.Now().Before(until); {
 		time.Sleep(handOver / 100)
-		l, err = net.Listen("tcp", cmp.Or(fixed, "127.0.0.1:0"))
+		l, err = net.Listen("tcp", at)
 	}
 	if err != nil {
 		return "", err
