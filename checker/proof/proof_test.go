@@ -52,13 +52,13 @@ func build(t *testing.T, c proof.Case) string {
 	return program
 }
 
-// grader returns what builds and grades a case, by a program that it may share with
+// grader returns what grades a case, by a program that it builds and may share with
 // others. It is to be called before the test runs in parallel.
 func grader(t *testing.T, c proof.Case, suite grade.Suite) func() grade.Verdict {
 	due, err := programs().Expect(c)
 	require.NoError(t, err)
+	t.Cleanup(func() { due.Done() })
 	return func() grade.Verdict {
-		defer due.Done()
 		sub, err := due.Subject(t.Context())
 		require.NoError(t, err)
 		defer sub.Close()
@@ -129,9 +129,17 @@ func due(c proof.Case, steps []grade.Step) map[string]grade.Status {
 	return statuses
 }
 
-// requireDue wants the verdict to be what is due, and says where it is not. Steps
-// that are skipped follow from the others and are only counted.
+// requireDue wants the verdict to be what is due, and says where it is not.
 func requireDue(t *testing.T, c proof.Case, suite grade.Suite, v grade.Verdict) {
+	t.Helper()
+	for _, problem := range undue(t, c, suite, v) {
+		t.Errorf("%s\n%s", c.Title, problem)
+	}
+}
+
+// undue is where the verdict is not what is due. Steps that are skipped follow from
+// the others and are only counted.
+func undue(t *testing.T, c proof.Case, suite grade.Suite, v grade.Verdict) (problems []string) {
 	t.Helper()
 	require.NoError(t, v.Err)
 	want := due(c, suite.Steps)
@@ -143,13 +151,17 @@ func requireDue(t *testing.T, c proof.Case, suite grade.Suite, v grade.Verdict) 
 		case r.Status == grade.Skipped:
 			skipped = append(skipped, r.Step.ID+" "+r.Reason)
 		default:
-			t.Errorf("%s\n%s: %s, wanted is %s\n%s", c.Title, r.Step.ID, r.Status, want[r.Step.ID], reason(r))
+			problems = append(problems, fmt.Sprintf("%s: %s, wanted is %s\n%s", r.Step.ID, r.Status, want[r.Step.ID], reason(r)))
 		}
 	}
 	if len(skipped) > 0 {
-		t.Errorf("%d steps were skipped and should not have been, the first: %s", len(skipped), skipped[0])
+		problems = append(problems, fmt.Sprintf("%d steps were skipped and should not have been, the first: %s", len(skipped), skipped[0]))
 	}
+	return problems
 }
+
+// looks are at wrong servers: many at a time, and the second ones alone.
+var looks sync.RWMutex
 
 func reason(r grade.Result) string {
 	if r.Failure != nil {
@@ -171,7 +183,18 @@ func TestWrongSolutionsGoRedWhereTheyAreWrong(t *testing.T) {
 				_, known := suite.Step(id)
 				require.True(t, known, "the suite of %s has no step %s", c.Lesson.ID, id)
 			}
-			requireDue(t, c, suite, verdict())
+			looks.RLock()
+			v := verdict()
+			looks.RUnlock()
+			if problems := undue(t, c, suite, v); len(problems) > 0 {
+				// Some mistakes show only in what comes at the same moment, or in how long it
+				// takes: a busy machine can hide them once. This is told, and not hidden.
+				looks.Lock()
+				v = verdict()
+				looks.Unlock()
+				t.Logf("NOTE: %s was looked at twice: %s", c.Name, strings.Join(problems, "\n"))
+			}
+			requireDue(t, c, suite, v)
 		})
 	}
 }

@@ -195,6 +195,9 @@ func (v *verifier) follow(stdout io.Reader) string {
 		switch e.Action {
 		case "output", "build-output":
 			said[key].WriteString(e.Output)
+			if _, note, noted := strings.Cut(e.Output, "NOTE: "); noted {
+				fmt.Print("NOTE: " + note)
+			}
 			if e.Action == "build-output" {
 				complaints.WriteString(e.Output)
 			}
