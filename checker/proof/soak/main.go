@@ -148,6 +148,12 @@ func soak(ctx context.Context, n int, name, only string, race bool) (failures in
 	return failures, nil
 }
 
+// report prints what came of those of the n runs that have ended.
+func (t *tally) report(n int) {
+	ended := n - t.left
+	fmt.Printf("%-18s %5d runs of %3d steps, %5.2f s a run, %d failures\n", t.lesson.ID, ended, len(suites.For(t.lesson).Steps), t.took.Seconds()/float64(ended), t.failures)
+}
+
 // soak makes n runs of each suite.
 func (w way) soak(ctx context.Context, all []*tally, n int) (failures int, err error) {
 	for _, t := range all {
@@ -188,11 +194,16 @@ func (w way) soak(ctx context.Context, all []*tally, n int) (failures int, err e
 			failures += len(lines)
 			j.took += time.Since(start)
 			if j.left -= j.n; j.left == 0 {
-				fmt.Printf("%-18s %5d runs of %3d steps, %5.2f s a run, %d failures\n", j.lesson.ID, n, len(suites.For(j.lesson).Steps), j.took.Seconds()/float64(n), j.failures)
+				j.report(n)
 			}
 		})
 	}
 	wg.Wait()
+	for _, t := range all {
+		if t.left > 0 && t.left < n {
+			t.report(n) // cut off
+		}
+	}
 	return failures, cmp.Or(err, ctx.Err())
 }
 
