@@ -151,8 +151,17 @@ func (s *Session) NeedsStart() {
 // clock and its side effects are at our disposal.
 func (s *Session) Controlled() bool { return s.bench != nil }
 
-// Hashes are the password hashes that no answer may hold, as far as known.
-func (s *Session) Hashes() []string { return s.secrets }
+// Hashes are the password hashes that no answer may hold, as far as known: each as it
+// is stored, and its last part alone, which is what a guess is compared with.
+func (s *Session) Hashes() []string {
+	hashes := slices.Clone(s.secrets)
+	for _, hash := range s.secrets {
+		if at := strings.LastIndexByte(hash, '$'); at >= 0 {
+			hashes = append(hashes, hash[at+1:])
+		}
+	}
+	return hashes
+}
 
 // Secret is the key that signs the server's tokens.
 func (s *Session) Secret(t require.TestingT) []byte {

@@ -1,8 +1,11 @@
 package suites
 
 import (
+	"bytes"
+	"encoding/base64"
 	"fmt"
 	"maps"
+	"mime/multipart"
 	"net/http"
 	"slices"
 	"strings"
@@ -108,8 +111,16 @@ func login() []grade.Step {
 						HasSome(t, "error", "a bad request is not answered in the shape of a login error").
 						JSONBody(t, "a bad request is not answered in JSON")
 				}
-				s.Post(t, "/login", subject.Form("username=cosmo&password=space-corgi")).
-					Is(t, http.StatusBadRequest, "a form logs in, and any page on the web can send one", http.StatusUnsupportedMediaType)
+				for _, form := range []subject.Option{
+					subject.Form("username=cosmo&password=space-corgi"),
+					multipartForm("username", "cosmo", "password", "space-corgi"),
+				} {
+					s.Post(t, "/login", form).
+						Is(t, http.StatusBadRequest, "a form logs in, and any page on the web can send one", http.StatusUnsupportedMediaType)
+				}
+				inURL := "/login?username=cosmo&password=space-corgi"
+				s.Post(t, inURL).Is(t, http.StatusBadRequest, "an empty body and a name and a password in the URL log in", http.StatusUnsupportedMediaType)
+				s.Post(t, inURL, subject.Body("")).Is(t, http.StatusBadRequest, "an empty body and a name and a password in the URL log in")
 			},
 		},
 		{
@@ -126,6 +137,9 @@ func login() []grade.Step {
 				a.Is(t, http.StatusBadRequest, "an empty object is not a bad request").HasSome(t, "error", "a bad request is not answered in the shape of a login error")
 				s.Post(t, "/login?username=cosmo&password=space-corgi", credentials{}.option()).
 					Is(t, http.StatusBadRequest, "a name and a password in the URL log in")
+				basic := base64.StdEncoding.EncodeToString([]byte("cosmo:space-corgi"))
+				s.Post(t, "/login", credentials{}.option(), subject.Header("Authorization", "Basic "+basic)).
+					Is(t, http.StatusBadRequest, "a name and a password in the header Authorization log in")
 			},
 		},
 		{
@@ -160,6 +174,10 @@ func login() []grade.Step {
 			Ref:   "RFC 9110 §15.5.14 (413 Content Too Large)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				canLogIn(t, s, s.Cosmo())
+				// Just as long as is allowed: 1 MiB, most of it spaces.
+				all := `{"username":"cosmo","password":"space-corgi"}`
+				full := strings.Replace(all, ",", ","+strings.Repeat(" ", 1<<20-len(all)), 1)
+				s.Post(t, "/login", subject.Body(full)).Is(t, http.StatusOK, "a body of 1 MiB is refused", http.StatusNoContent)
 				big := `{"username":"cosmo","password":"` + strings.Repeat("a", 1<<20+64<<10) + `"}`
 				r := subject.Request(http.MethodPost, "/login", subject.Body(big))
 				s.Do(t, r).Is(t, http.StatusRequestEntityTooLarge, "a body of more than 1 MiB is read")
@@ -192,6 +210,16 @@ func login() []grade.Step {
 				canLogIn(t, s, cosmo)
 				cosmo.Password = "space-cat"
 				refusedLogin(t, s, cosmo, "a wrong password is accepted").JSONBody(t, "a refused login is not answered in JSON")
+				if !s.Controlled() {
+					return // nobody else's user can be deleted
+				}
+				goes := s.NewUser(t)
+				canLogIn(t, s, goes)
+				s.DeleteUser(t, goes)
+				refusedLogin(t, s, goes, "a user who no longer exists logs in with the password of old")
+				comes := s.AddUser(t, goes.Username, somethingElse)
+				refusedLogin(t, s, goes, "a password that was right once is accepted for another user of that name")
+				canLogIn(t, s, comes)
 			},
 		},
 		{
@@ -395,6 +423,20 @@ func unlogged(t require.TestingT, s *subject.Session, claim string, secrets ...s
 				s.Fail(t, claim, "a log without it", strings.ReplaceAll(strings.TrimSpace(line), secret, "[here]"))
 			}
 		}
+	}
+}
+
+// multipartForm sends names and values as a page's form does that can send files, too.
+func multipartForm(fields ...string) subject.Option {
+	var body bytes.Buffer
+	form := multipart.NewWriter(&body)
+	for i := 0; i+1 < len(fields); i += 2 {
+		form.WriteField(fields[i], fields[i+1]) // a buffer takes everything
+	}
+	form.Close()
+	return func(r *probe.Request) {
+		r.Body = body.Bytes()
+		r.Header.Set("Content-Type", form.FormDataContentType())
 	}
 }
 

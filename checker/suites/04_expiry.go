@@ -3,6 +3,7 @@ package suites
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -73,6 +74,36 @@ func wantExpiresIn(t require.TestingT, s *subject.Session, a *subject.Answer) {
 	}
 }
 
+// A longLife is a request's wish for a token of a year.
+type longLife struct {
+	query   string
+	body    map[string]any
+	headers subject.Option
+}
+
+// yearsWanted wishes in the names that clients use, once in numbers and once in words: a
+// server that reads one of them may have no use for the other.
+func yearsWanted(s *subject.Session) []longLife {
+	const seconds, hours = 31536000, "8760h"
+	year := s.Now().AddDate(1, 0, 0).Unix()
+	names := []string{"ttl", "expires_in", "expiresIn", "lifetime", "max_age", "maxAge", "duration", "access_ttl", "token_ttl", "validity"}
+	var wishes []longLife
+	for _, as := range []any{seconds, hours} {
+		query := url.Values{"exp": {fmt.Sprint(year)}, "remember": {"true"}, "remember_me": {"true"}}
+		body := map[string]any{"exp": year, "expires": year, "remember": true, "remember_me": true, "rememberMe": true, "keep": true, "keep_me_logged_in": true}
+		for _, name := range names {
+			query.Set(name, fmt.Sprint(as))
+			body[name] = as
+		}
+		wishes = append(wishes, longLife{query.Encode(), body, func(r *probe.Request) {
+			for _, name := range []string{"X-TTL", "X-Lifetime", "X-Expires-In"} {
+				r.Header.Set(name, fmt.Sprint(as))
+			}
+		}})
+	}
+	return wishes
+}
+
 func expiry() []grade.Step {
 	return []grade.Step{
 		{
@@ -107,15 +138,14 @@ func expiry() []grade.Step {
 			Check: func(t require.TestingT, s *subject.Session) {
 				u := s.Cosmo()
 				s.Login(t, u)
-				year := s.Now().AddDate(1, 0, 0).Unix()
-				a := s.Post(t, "/login?ttl=8760h&expires_in=31536000&exp="+fmt.Sprint(year), subject.JSON(map[string]any{
-					"username": u.Username, "password": u.Password,
-					"ttl": "8760h", "expires_in": 31536000, "expiresIn": "365d", "exp": year, "expires": year, "remember_me": true,
-				}))
-				a.Is(t, http.StatusOK, "a login with unknown fields is neither taken nor refused as a bad request", http.StatusBadRequest)
-				if a.Status == http.StatusOK {
-					token := s.Decode(t, forged(a.Text("access_token"), "the access token of that login"))
-					wantLife(t, s, token, s.Settings.AccessTTL, "a client can choose how long its token lives")
+				for _, wish := range yearsWanted(s) {
+					wish.body["username"], wish.body["password"] = u.Username, u.Password
+					a := s.Post(t, "/login?"+wish.query, subject.JSON(wish.body), wish.headers)
+					a.Is(t, http.StatusOK, "a login with unknown fields is neither taken nor refused as a bad request", http.StatusBadRequest)
+					if a.Status == http.StatusOK {
+						token := s.Decode(t, forged(a.Text("access_token"), "the access token of that login"))
+						wantLife(t, s, token, s.Settings.AccessTTL, "a client can choose how long its token lives")
+					}
 				}
 			},
 		},
@@ -234,7 +264,25 @@ func expiry() []grade.Step {
 			Ref:   "RFC 7519 §2 (NumericDate: seconds)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				_, honest, at := expiring(t, s)
-				stayShut(t, s, forged(honest.With("exp", at.UnixMilli()).Sign(honest.Alg(), s.Secret(t)), "with an exp in milliseconds"), "a token that lives for fifty thousand years opens %s")
+				millis := func(at time.Time, how string) {
+					stayShut(t, s, forged(honest.With("exp", at.UnixMilli()).Sign(honest.Alg(), s.Secret(t)), how), "a token that lives for fifty thousand years opens %s")
+				}
+				millis(at, "with an exp in milliseconds")
+				// Half of these overflow into the past where they are counted in nanoseconds.
+				for hours := range 8 {
+					millis(at.Add(time.Duration(7*hours+1)*time.Hour), "with another exp in milliseconds")
+				}
+				// Further ahead than anything lives that the server was told of.
+				c := s.Settings
+				far := s.Now().Add(max(c.AccessTTL, c.RefreshTTL, c.SessionTTL) + 24*time.Hour)
+				ahead := func(token forge.Token, how string) {
+					stayShut(t, s, forged(token.Sign(honest.Alg(), s.Secret(t)), how), "a token opens %s whose exp lies further ahead than that of any that the server gives")
+				}
+				ahead(honest.With("exp", far.Unix()), "that expires on "+far.UTC().Format(time.DateOnly))
+				ahead(honest.With("exp", s.Now().AddDate(10, 0, 0).Unix()), "that expires in ten years")
+				ahead(honest.Without("iat").With("exp", far.Unix()), "without iat, that expires on "+far.UTC().Format(time.DateOnly))
+				ahead(honest.With("iat", far.Add(-c.AccessTTL).Unix()).With("exp", far.Unix()), "that is issued later and expires on "+far.UTC().Format(time.DateOnly))
+				opens(t, s, s.Login(t, s.Cosmo()).Access)
 			},
 		},
 		{

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -115,12 +116,20 @@ func refresh() []grade.Step {
 					}
 					own(t, s.Get(t, "/profile", subject.Bearer(fresh)), u)
 					own(t, s.Get(t, "/dashboard", subject.Bearer(fresh)), u)
-					s.Refresh(t, refreshing(t, s, u)) // and not once only
+					again := s.LoginBoth(t, u) // and not once only
+					for range 6 {
+						again = s.Refresh(t, again)
+					}
+					typo := subject.User{Username: u.Username, Password: "typo-" + u.Password}
+					s.Post(t, "/login", typo.Credentials()).Is(t, http.StatusUnauthorized, "a wrong password is accepted")
+					s.Post(t, "/refresh", subject.Bearer(again.Refresh)).Is(t, http.StatusOK, "a refresh token is refused once somebody has tried to log in with a wrong password")
 					one, two := s.LoginBoth(t, u), s.LoginBoth(t, u)
 					s.Refresh(t, two)
 					s.Post(t, "/refresh", subject.Bearer(one.Refresh)).Is(t, http.StatusOK, "a refresh token is refused once the same user has logged in again elsewhere")
 					s.Post(t, "/refresh", subject.Bearer(s.LoginBoth(t, u).Refresh), subject.Body(`{"no":`)).
 						Is(t, http.StatusOK, "a body that is not asked for breaks /refresh", http.StatusBadRequest, http.StatusUnsupportedMediaType)
+					s.Post(t, "/refresh", subject.Bearer(s.LoginBoth(t, u).Refresh), subject.Body(`{"no":"`+strings.Repeat("a", 1<<20+64<<10)+`"}`)).
+						Is(t, http.StatusRequestEntityTooLarge, "a body of more than 1 MiB breaks /refresh", http.StatusOK, http.StatusBadRequest, http.StatusUnsupportedMediaType)
 				}
 			},
 		},
@@ -150,8 +159,12 @@ func refresh() []grade.Step {
 				got := s.LoginBoth(t, s.Cosmo())
 				first := s.Decode(t, got.Access)
 				s.Advance(t, aMoment(s.Settings))
-				second := s.Decode(t, s.Refresh(t, got).Access)
+				next := s.Refresh(t, got)
+				second, third := s.Decode(t, next.Access), s.Decode(t, s.Refresh(t, next).Access)
 				wantLife(t, s, second, s.Settings.AccessTTL, "the refreshed access token does not live AccessTTL from now")
+				if iat, ok := second.Time("iat"); !ok || !within(iat, s.Now(), slack(s)) {
+					s.Fail(t, "the iat of the refreshed access token is not the time of the refresh", fmt.Sprintf(`"iat":%d`, s.Now().Unix()), `"iat":`+show(second.Claims["iat"]))
+				}
 				for _, claim := range []string{"sub", "iss", "aud"} {
 					if show(first.Claims[claim]) != show(second.Claims[claim]) {
 						s.Fail(t, claim+" changes when a token is refreshed", `"`+claim+`":`+show(first.Claims[claim]), `"`+claim+`":`+show(second.Claims[claim]))
@@ -160,11 +173,16 @@ func refresh() []grade.Step {
 				if second.Text("jti") == "" || second.Text("jti") == first.Text("jti") {
 					s.Fail(t, "the refreshed token has no jti of its own", `"jti": another one`, `"jti":`+show(second.Claims["jti"]))
 				}
+				if third.Text("jti") == second.Text("jti") {
+					s.Fail(t, "two refreshes give tokens of one jti", `"jti": another one`, `"jti":`+show(third.Claims["jti"]))
+				}
 				wantExpiresIn(t, s, s.Post(t, "/refresh", subject.Bearer(s.LoginBoth(t, s.Cosmo()).Refresh)))
-				greedy := s.Post(t, "/refresh?ttl=8760h&expires_in=31536000", subject.Bearer(s.LoginBoth(t, s.Cosmo()).Refresh), subject.JSON(map[string]any{"ttl": "8760h", "expires_in": 31536000})).
-					Is(t, http.StatusOK, "a refresh with unknown fields is neither done nor a bad request", http.StatusBadRequest)
-				if greedy.Status == http.StatusOK {
-					wantLife(t, s, s.Decode(t, forged(greedy.Text("access_token"), "")), s.Settings.AccessTTL, "a client can choose how long its refreshed token lives")
+				for _, wish := range yearsWanted(s) {
+					greedy := s.Post(t, "/refresh?"+wish.query, subject.Bearer(s.LoginBoth(t, s.Cosmo()).Refresh), subject.JSON(wish.body), wish.headers).
+						Is(t, http.StatusOK, "a refresh with unknown fields is neither done nor a bad request", http.StatusBadRequest)
+					if greedy.Status == http.StatusOK {
+						wantLife(t, s, s.Decode(t, forged(greedy.Text("access_token"), "")), s.Settings.AccessTTL, "a client can choose how long its refreshed token lives")
+					}
 				}
 				if secret := s.Settings.Secret; len(secret) > 0 && first.Verifies(secret) && !second.Verifies(secret) {
 					s.Fail(t, "the refreshed token is not signed with the configured secret", "a signature that verifies under it", "one that does not")
@@ -213,9 +231,19 @@ func refresh() []grade.Step {
 			Check: func(t require.TestingT, s *subject.Session) {
 				u := s.NewUser(t)
 				got := s.LoginBoth(t, u)
+				answer := s.Post(t, "/refresh", subject.Bearer(got.Refresh)).Is(t, http.StatusOK, "a good refresh token is refused")
+				keptOut(t, s, answer, "the answer of /refresh holds the password, its hash or the secret", append(append(s.Hashes(), u.Password, "argon2id"), spellings(s.Settings.Secret)...))
+				got = s.LoginBoth(t, u)
 				next := s.Refresh(t, got)
 				for _, token := range []probe.Token{next.Access, got.Refresh, next.Refresh} {
 					keepsSecrets(t, s, u, readable(token.Raw))
+				}
+				for _, access := range []probe.Token{got.Access, next.Access} {
+					for _, long := range []probe.Token{got.Refresh, next.Refresh} {
+						if whole := readable(access.Raw); strings.Contains(whole, long.Raw) {
+							s.Fail(t, "an access token holds a refresh token: whoever finds the short-lived one has the other", "an access token without it", whole)
+						}
+					}
 				}
 				keepsOutOfTheLog(t, s, got.Access, got.Refresh, next.Access, next.Refresh)
 			},
@@ -227,8 +255,13 @@ func refresh() []grade.Step {
 			Ref:   "RFC 6749 §5.1 (Cache-Control: no-store)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				got := s.LoginBoth(t, s.Cosmo())
-				s.Post(t, "/refresh", subject.Bearer(got.Refresh)).Is(t, http.StatusOK, "a good refresh token is refused").
-					NoStore(t, "an answer that carries a token may be cached")
+				for range 2 { // and each answer, not the first one only
+					a := s.Post(t, "/refresh", subject.Bearer(got.Refresh)).Is(t, http.StatusOK, "a good refresh token is refused").
+						NoStore(t, "an answer that carries a token may be cached")
+					if next := a.Text("refresh_token"); next != "" {
+						got.Refresh = forged(next, "the refresh token that /refresh gave cosmo")
+					}
+				}
 			},
 		},
 		{
@@ -239,14 +272,25 @@ func refresh() []grade.Step {
 			Check: func(t require.TestingT, s *subject.Session) {
 				tom, jerry := s.Cosmo(), s.NewUser(t)
 				jerrys := s.LoginBoth(t, jerry)
+				query, named := url.Values{}, map[string]any{"access_token": jerrys.Access.Raw}
+				for _, name := range []string{"username", "user", "sub", "subject", "name", "login", "uid", "account"} {
+					query.Set(name, jerry.Username)
+					named[name] = jerry.Username
+				}
+				if jerry.ID != 0 { // known
+					query.Set("id", fmt.Sprint(jerry.ID))
+					query.Set("user_id", fmt.Sprint(jerry.ID))
+					named["id"], named["user_id"] = jerry.ID, jerry.ID
+				}
 				for _, way := range []subject.Option{
-					subject.JSON(map[string]any{"access_token": jerrys.Access.Raw, "username": jerry.Username, "user": jerry.Username, "sub": jerry.Username}),
+					subject.JSON(named),
+					subject.Form(query.Encode()),
 					subject.Header("X-Access-Token", jerrys.Access.Raw),
 					subject.Header("X-User", jerry.Username),
 					subject.Header("Cookie", "access_token="+jerrys.Access.Raw+"; username="+jerry.Username),
 				} {
-					a := s.Post(t, "/refresh?username="+jerry.Username, subject.Bearer(s.LoginBoth(t, tom).Refresh), way).
-						Is(t, http.StatusOK, "a good refresh token is refused", http.StatusBadRequest)
+					a := s.Post(t, "/refresh?"+query.Encode(), subject.Bearer(s.LoginBoth(t, tom).Refresh), way).
+						Is(t, http.StatusOK, "a good refresh token is refused", http.StatusBadRequest, http.StatusUnsupportedMediaType)
 					if a.Status == http.StatusOK {
 						own(t, s.Get(t, "/profile", subject.Bearer(forged(a.Text("access_token"), "what /refresh gave "+tom.Username+", who named "+jerry.Username+" beside his refresh token"))), tom)
 					}
@@ -279,7 +323,7 @@ func refresh() []grade.Step {
 				got := s.LoginBoth(t, s.Cosmo())
 				for _, bad := range []probe.Token{forged(forge.Tamper(got.Refresh.Raw), "with one character changed"), got.Access} {
 					if a := s.Post(t, "/refresh", subject.Bearer(bad)); a.Status == http.StatusUnauthorized {
-						a.Challenges(t, "", "a 401 to a bad refresh token carries no Bearer challenge")
+						a.Challenges(t, "invalid_token", "a 401 to a bad refresh token does not say invalid_token")
 					}
 				}
 			},
@@ -324,6 +368,9 @@ func refresh() []grade.Step {
 				for _, name := range []string{"refresh_token", "access_token", "token", "jwt"} {
 					s.Post(t, "/refresh?"+name+"="+got.Refresh.Raw).Refused(t, "/refresh takes a token from the query")
 				}
+				s.Post(t, "/refresh", subject.Header("X-Refresh-Token", got.Refresh.Raw)).Refused(t, "/refresh takes a token from another header than Authorization")
+				s.Post(t, "/refresh", subject.Header("Cookie", "refresh_token="+got.Refresh.Raw)).Refused(t, "/refresh takes a token from a cookie")
+				s.Refresh(t, got)
 			},
 		},
 		{
@@ -416,6 +463,15 @@ func refresh() []grade.Step {
 						noRefresh(t, s, "/refresh takes a refresh token in which somebody has written another name", subject.Bearer(forged(forgery, "with "+other.Username+" in place of "+u.Username)))
 					}
 					refreshing(t, s, u)
+					// The same program at the same hour under another secret, for a MAC is
+					// nobody's who does not know it.
+					one := s.Cosmo()
+					s.Replace(t, func(c *lessons.Settings) {})
+					before := s.LoginBoth(t, one)
+					s.Replace(t, func(c *lessons.Settings) { c.Secret = []byte(somethingElse + "-" + somethingElse) })
+					if after := s.LoginBoth(t, one); after.Refresh.Raw == before.Refresh.Raw {
+						s.Fail(t, "a server that starts again gives the refresh tokens that it gave before", "random bytes, seeded by nothing that anybody knows", "twice "+after.Refresh.Raw)
+					}
 				}
 			},
 		},
@@ -563,7 +619,16 @@ func unguessable(t require.TestingT, s *subject.Session, got subject.Tokens) {
 	}
 	for _, between := range []string{"", ":", "-", ".", "|"} {
 		known["the username and the time, with "+show(between)+" between them"] = name + between + fmt.Sprint(now.Unix())
+		known["the username and the time in nanoseconds, with "+show(between)+" between them"] = name + between + fmt.Sprint(now.UnixNano())
 		known["the username and the id, with "+show(between)+" between them"] = name + between + id
+		for n := range 20 {
+			known[fmt.Sprintf("the username and the number %d, with %s between them", n, show(between))] = name + between + fmt.Sprint(n)
+		}
+	}
+	backwards := []byte(got.Access.Raw)
+	slices.Reverse(backwards)
+	if strings.Contains(got.Access.Raw, raw) || string(backwards) == raw {
+		s.Fail(t, "a refresh token can be worked out by whoever has the access token", "random bytes", raw+": it is part of the access token, or that backwards")
 	}
 	for n := range 20 {
 		known[fmt.Sprintf("the number %d", n)] = fmt.Sprint(n)
