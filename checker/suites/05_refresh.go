@@ -637,8 +637,9 @@ func unguessable(t require.TestingT, s *subject.Session, got subject.Tokens) {
 		if text == "" {
 			continue
 		}
-		sha1, sha256, sha512, md5 := sha1.Sum([]byte(text)), sha256.Sum256([]byte(text)), sha512.Sum512([]byte(text)), md5.Sum([]byte(text))
-		for hash, sum := range map[string][]byte{"itself": []byte(text), "SHA-1": sha1[:], "SHA-256": sha256[:], "SHA-512": sha512[:], "MD5": md5[:]} {
+		all := sums(text)
+		all["itself"] = []byte(text)
+		for hash, sum := range all {
 			for _, spelling := range append(spellings(sum), base64.StdEncoding.EncodeToString(sum), base64.URLEncoding.EncodeToString(sum)) {
 				if strings.EqualFold(spelling, raw) {
 					s.Fail(t, "a refresh token can be worked out by whoever knows how it is made", "random bytes", fmt.Sprintf("%s: it is %s (%s)", raw, what, hash))
@@ -646,6 +647,12 @@ func unguessable(t require.TestingT, s *subject.Session, got subject.Tokens) {
 			}
 		}
 	}
+}
+
+// sums are the hashes of a text that come to mind, by their names.
+func sums(text string) map[string][]byte {
+	sha1, sha256, sha512, md5 := sha1.Sum([]byte(text)), sha256.Sum256([]byte(text)), sha512.Sum512([]byte(text)), md5.Sum([]byte(text))
+	return map[string][]byte{"SHA-1": sha1[:], "SHA-256": sha256[:], "SHA-512": sha512[:], "MD5": md5[:]}
 }
 
 // swapFirst is a name of the same length that begins otherwise.

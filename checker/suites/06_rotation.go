@@ -2,6 +2,7 @@ package suites
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -138,6 +139,38 @@ func borrowed(t require.TestingT, s *subject.Session, token probe.Token) []probe
 	return all
 }
 
+// ofItsOwn wants an opaque refresh token to be made of something that the access
+// token beside it does not show: that one is sent with every request.
+func ofItsOwn(t require.TestingT, s *subject.Session, pair subject.Tokens) {
+	if _, err := forge.Decode(pair.Refresh.Raw); err == nil {
+		return // its signature is what nobody can work out
+	}
+	shown := map[string]string{} // by the names of the claims
+	for claim, value := range s.Decode(t, pair.Access).Claims {
+		if text, ok := value.(string); ok && len(text) >= shortestCSRF { // a shorter one may be there by chance
+			shown[claim] = text
+		}
+	}
+	left, of := pair.Refresh.Raw, map[string]bool{}
+	without := func(what, piece string) {
+		if len(piece) >= shortestCSRF && strings.Contains(left, piece) {
+			left, of[what] = strings.ReplaceAll(left, piece, ""), true
+		}
+	}
+	for claim, text := range shown {
+		without("the "+claim, text)
+		for hash, sum := range sums(text) {
+			for _, spelling := range spellings(sum) {
+				without("the "+hash+" of the "+claim, spelling)
+			}
+		}
+	}
+	if len(of) > 0 && len(left) < shortestCSRF {
+		s.Fail(t, "a refresh token can be worked out from the access token that is given with it", "random bytes of its own",
+			pair.Refresh.Raw+": it is "+strings.Join(slices.Sorted(maps.Keys(of)), " and ")+" of that access token")
+	}
+}
+
 // shortSessions lets a session end for good soon enough to be waited for.
 func shortSessions(c *lessons.Settings) { c.SessionTTL = 3 * c.RefreshTTL }
 
@@ -218,6 +251,9 @@ func rotation() []grade.Step {
 					line = append(line, rotated(t, s, line[len(line)-1]))
 					ofOne = append(ofOne, line[len(line)-1].Refresh.Raw)
 					ofMany = append(ofMany, s.LoginBoth(t, s.Cosmo()).Refresh.Raw)
+				}
+				for _, pair := range line[1:] {
+					ofItsOwn(t, s, pair)
 				}
 				for what, tokens := range map[string][]string{"one session's": ofOne, "six logins'": ofMany} {
 					if bits(tokens) < guessable {
@@ -385,7 +421,9 @@ func rotation() []grade.Step {
 			Title: "A session that was logged out stays so for as long as its tokens live",
 			Why:   "A list of dead tokens that forgets them too early brings them back to life: flask-jwt-extended's documentation keeps one for the access token's time, which is too short for a refresh token.",
 			Ref:   "OWASP ASVS 5.0 §7.4.1 (logout disallows further use of the session)",
-			Takes: func(c lessons.Settings) time.Duration { return halfRefresh(c) + beforeRefresh(c) },
+			Takes: func(c lessons.Settings) time.Duration {
+				return halfRefresh(c) + beforeRefresh(c) + 2*halfRefresh(c) + time.Second
+			},
 			Check: func(t require.TestingT, s *subject.Session) {
 				tokens := s.LoginBoth(t, s.Cosmo())
 				// Rotated late, its tokens live longer than those of the login would have.
@@ -399,6 +437,17 @@ func rotation() []grade.Step {
 				s.Advance(t, beforeRefresh(s.Settings)-beforeAccess(s.Settings))
 				noRefresh(t, s, "/refresh takes a refresh token some time after its session was logged out", subject.Bearer(tokens.Refresh))
 				rotated(t, s, stays)
+
+				// A session outlives the first of its refresh tokens, if the server lets it.
+				aged := s.LoginBoth(t, s.Cosmo())
+				s.Advance(t, halfRefresh(s.Settings))
+				aged = rotated(t, s, aged)
+				s.Advance(t, halfRefresh(s.Settings)+time.Second)
+				if a := s.Post(t, "/refresh", subject.Bearer(aged.Refresh)); a.Status == http.StatusOK {
+					aged.Access, aged.Refresh = forged(a.Text("access_token"), "the access token of the last rotation"), forged(a.Text("refresh_token"), "the refresh token of the last rotation")
+					logsOut(t, s, "/logout", aged.Access, "a logout with a good access token is refused")
+					gone(t, s, aged, "of a session that was logged out later than RefreshTTL after its login")
+				}
 			},
 		},
 		{
@@ -488,13 +537,19 @@ func rotation() []grade.Step {
 				foreign := borrowed(t, s, tokens.Access)
 				for _, token := range foreign {
 					s.Post(t, "/logout", subject.Bearer(token)).Refused(t, "POST /logout takes a token "+token.What)
+					s.Post(t, "/logout-all", subject.Bearer(token)).Refused(t, "POST /logout-all takes a token "+token.What)
 				}
+				old := tokens.Access
 				s.Advance(t, betweenLives(s.Settings))
 				for _, token := range foreign {
 					s.Post(t, "/logout", subject.Bearer(token)).Refused(t, "POST /logout takes an expired token "+token.What)
 				}
 				s.Post(t, "/logout", subject.Bearer(forged(forge.TamperSignature(tokens.Access.Raw), "expired, and with a changed signature"))).
 					Refused(t, "POST /logout takes a forged token that has expired")
+				// To leave takes no living token. To put out everybody else takes one.
+				if exp, ok := s.Decode(t, old).Time("exp"); ok && s.Now().After(exp.Add(leeway)) {
+					s.Post(t, "/logout-all", subject.Bearer(old)).Refused(t, "POST /logout-all takes an access token that has expired")
+				}
 				tokens = rotated(t, s, tokens)
 				for _, path := range []string{"/logout", "/logout-all"} {
 					s.Post(t, path).RefusedSaying(t, missingHeader, "POST "+path+" without a token is not refused")
@@ -511,9 +566,15 @@ func rotation() []grade.Step {
 			Title: "POST /logout-all ends all sessions of the user and nobody else's",
 			Why:   "\"I have lost my phone\" is said on the laptop: the phone cannot be asked for its token.",
 			Ref:   "OWASP ASVS 5.0 §7.5.2 (users terminate any or all of their sessions)",
+			Set:   apart,
+			Takes: betweenLives,
 			Check: func(t require.TestingT, s *subject.Session) {
-				u := s.Cosmo()
-				phone, laptop, other := s.LoginBoth(t, u), alive(t, s, s.LoginBoth(t, u)), s.LoginBoth(t, s.NewUser(t))
+				u, stranger := s.Cosmo(), s.NewUser(t)
+				// Nobody has used these for a while: their access tokens have expired, and
+				// they would begin with a refresh.
+				away, theirs := s.LoginBoth(t, u), s.LoginBoth(t, stranger)
+				s.Advance(t, betweenLives(s.Settings))
+				phone, laptop, other := s.LoginBoth(t, u), alive(t, s, s.LoginBoth(t, u)), s.LoginBoth(t, stranger)
 				namesake := other
 				if s.Controlled() {
 					namesake = s.LoginBoth(t, s.AddUser(t, u.Username+"-2", "another-"+u.Password))
@@ -521,6 +582,8 @@ func rotation() []grade.Step {
 				logsOut(t, s, "/logout-all", laptop.Access, "a logout-all with a good access token is refused")
 				gone(t, s, phone, "after /logout-all")
 				gone(t, s, laptop, "after /logout-all")
+				noRefresh(t, s, "/refresh takes the refresh token of a session that slept through /logout-all: its access token had expired", subject.Bearer(away.Refresh))
+				rotated(t, s, theirs)
 				if s.Controlled() {
 					spared(t, s, namesake, "/logout-all has ended a session of another user, whose name begins in the same way")
 				}
