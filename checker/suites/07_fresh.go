@@ -101,6 +101,8 @@ func fresh() []grade.Step {
 				first := s.LoginBoth(t, u)
 				second := rotated(t, s, first)
 				notFresh(t, s, u, second.Access, "a refreshed token changes the password")
+				s.Post(t, "/password", subject.Bearer(second.Access), passwordChange("wrong", newPassword(u))).
+					RefusedSaying(t, "Fresh token required", "a token that is not fresh is told whether a password is the right one")
 				third := rotated(t, s, second)
 				notFresh(t, s, u, third.Access, "a token that was refreshed twice changes the password")
 				changePassword(t, s, &u, s.LoginBoth(t, u).Access)
@@ -118,6 +120,8 @@ func fresh() []grade.Step {
 				tokens := s.LoginBoth(t, u)
 				s.Advance(t, pastFreshness(s.Settings))
 				notFresh(t, s, u, tokens.Access, fmt.Sprintf("a token of a login %v ago changes the password, although freshness lasts %v", pastFreshness(s.Settings), s.Settings.FreshFor))
+				s.Post(t, "/password", subject.Bearer(tokens.Access), passwordChange("wrong", newPassword(u))).
+					RefusedSaying(t, "Fresh token required", "a token that is no longer fresh is told whether a password is the right one")
 				again := s.LoginBoth(t, u)
 				notFresh(t, s, u, tokens.Access, "a token that is no longer fresh is fresh again after another login of its user")
 				changePassword(t, s, &u, again.Access)
@@ -152,7 +156,13 @@ func fresh() []grade.Step {
 				changes := map[string]probe.Token{
 					"without fresh": forged(refreshed.Without("fresh").Sign(refreshed.Alg(), secret), "a refreshed token without its fresh"),
 				}
-				for _, value := range []any{nil, "false", "", 0} {
+				values := []any{nil, "false", "", 0}
+				if s.Decode(t, login.Access).Claims["fresh"] == true {
+					// Where that is the word for it, nothing else is. (Another server may
+					// write a time, or a number, and means something by it.)
+					values = append(values, "true", "yes", 1, "1", map[string]any{}, []any{}, []any{true}, map[string]any{"fresh": true})
+				}
+				for _, value := range values {
 					changes["with fresh "+show(value)] = forged(refreshed.With("fresh", value).Sign(refreshed.Alg(), secret), "a refreshed token with the fresh "+show(value))
 				}
 				for claim := range refreshed.Claims {
@@ -183,10 +193,11 @@ func fresh() []grade.Step {
 			Ref:   "OWASP ASVS 5.0 §6.2.3 (a change requires the current and the new password)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				u := somebody(t, s)
-				tokens := s.LoginBoth(t, u)
+				tokens, phone := s.LoginBoth(t, u), s.LoginBoth(t, u)
 				for _, current := range []string{"wrong", u.Password + " ", s.Cosmo().Password} {
 					refusedPassword(t, s.Post(t, "/password", subject.Bearer(tokens.Access), passwordChange(current, newPassword(u))), "a wrong current password changes the password")
 				}
+				spared(t, s, phone, "a change of the password that was refused, for a wrong current one, has ended another session of the user")
 				canLogIn(t, s, u)
 				changePassword(t, s, &u, tokens.Access)
 			},
@@ -198,7 +209,7 @@ func fresh() []grade.Step {
 			Ref:   "OWASP ASVS 5.0 §2.2.1 (input validation)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				u := somebody(t, s)
-				tokens := s.LoginBoth(t, u)
+				tokens, phone := s.LoginBoth(t, u), s.LoginBoth(t, u)
 				for _, bad := range []struct {
 					body  credentials
 					field string
@@ -216,6 +227,7 @@ func fresh() []grade.Step {
 				}
 				s.Post(t, "/password", subject.Bearer(tokens.Access), passwordChange(u.Password, overlong)).
 					Is(t, http.StatusRequestEntityTooLarge, "a body of more than 1 MiB is read")
+				spared(t, s, phone, "a change of the password that was a bad request has ended another session of the user")
 				canLogIn(t, s, u)
 				changePassword(t, s, &u, tokens.Access)
 			},
@@ -308,15 +320,18 @@ func fresh() []grade.Step {
 			Title: "Changing the password ends every other session of the user, and only those",
 			Why:   "People change their password because somebody else has it. If that somebody stays logged in, the change has changed nothing.",
 			Ref:   "OWASP ASVS 5.0 §7.4.3 (end other sessions after a change of the password)",
-			Takes: beforeRefresh,
+			Takes: func(c lessons.Settings) time.Duration { return beforeRefresh(c) + time.Second },
 			Check: func(t require.TestingT, s *subject.Session) {
 				u := somebody(t, s)
 				waits := s.LoginBoth(t, u)
 				s.Advance(t, halfRefresh(s.Settings)) // its access token has expired where that lives less long
 				thief, owner, other := s.LoginBoth(t, u), s.LoginBoth(t, u), s.LoginBoth(t, s.NewUser(t))
 				settled := rotated(t, s, s.LoginBoth(t, u))
+				s.Advance(t, time.Second)
+				later := s.LoginBoth(t, u)
 				changePassword(t, s, &u, owner.Access)
 				gone(t, s, thief, "of another session after the password was changed")
+				gone(t, s, later, "of another session after the password was changed in one that is older")
 				gone(t, s, settled, "of another session, which had refreshed, after the password was changed")
 				spared(t, s, owner, "the session that has changed the password has ended with it")
 				spared(t, s, other, "a change of the password has ended a session of another user")
@@ -326,6 +341,13 @@ func fresh() []grade.Step {
 				noRefresh(t, s, "/refresh takes a refresh token of an old session after the password was changed", subject.Bearer(waits.Refresh))
 				s.Advance(t, beforeRefresh(s.Settings)-halfRefresh(s.Settings))
 				noRefresh(t, s, "/refresh takes a refresh token of another session some time after the password was changed", subject.Bearer(thief.Refresh))
+
+				// A change to the password that there is may be refused. If it is done, it is one.
+				phone, mine := s.LoginBoth(t, u), s.LoginBoth(t, u)
+				if a := s.Post(t, "/password", subject.Bearer(mine.Access), passwordChange(u.Password, u.Password)); a.Status < 300 {
+					gone(t, s, phone, "of another session after the password was changed to what it was")
+					spared(t, s, mine, "the session that has changed the password to what it was has ended with it")
+				}
 			},
 		},
 		{
