@@ -28,6 +28,16 @@ func afterHalf(c lessons.Settings) time.Duration {
 	return (c.AccessTTL*3/5 + time.Second).Truncate(time.Second)
 }
 
+// shorterLife is what is left to a token that is issued at lastSlice: its session
+// ends before its AccessTTL is over.
+func shorterLife(c lessons.Settings) time.Duration {
+	return (c.AccessTTL * 2 / 3).Truncate(time.Second)
+}
+
+func lastSlice(c lessons.Settings) time.Duration {
+	return max(0, c.SessionTTL-shorterLife(c)).Truncate(time.Second)
+}
+
 // longLives lets tokens live twice as long: twelve hours are no half of that.
 func longLives(c *lessons.Settings) {
 	c.AccessTTL *= 2
@@ -145,6 +155,9 @@ func sliding() []grade.Step {
 					own(t, s.Get(t, "/profile", subject.Bearer(got)), u)
 					own(t, s.Get(t, "/dashboard", subject.Bearer(got)), u)
 				}
+				// Whoever has lost that answer sends the old token again.
+				again := s.Get(t, "/profile", subject.Bearer(before[0].Access)).Is(t, http.StatusOK, "a good access token does not open /profile")
+				isRenewed(t, s, again, u, "a token is renewed once and not again: whose answer was lost is logged out")
 				last := before[len(doors)].Access
 				a := s.Get(t, "/profile", subject.Authorization("bearer "+last.Raw, last)).Is(t, http.StatusOK, "a good access token does not open /profile")
 				isRenewed(t, s, a, u, "a token that is past half of its life is not renewed where the scheme is in lower case")
@@ -187,6 +200,12 @@ func sliding() []grade.Step {
 				own(t, s.Get(t, "/profile", subject.Bearer(phones)), u)
 				own(t, s.Get(t, "/profile", subject.Bearer(theirs)), other)
 				sameClaims(t, s, s.Decode(t, phone.Access), s.Decode(t, phones))
+				// Somebody logs in where somebody else's old token is still sent along.
+				a := s.Post(t, "/login", u.Credentials(), subject.Bearer(others.Access)).Is(t, http.StatusOK, "/login of "+u.Username+" did not succeed")
+				if got, ok := newToken(a, u); ok && s.Decode(t, got).Text("sub") != u.Username {
+					probe.Fail(t, &probe.Failure{Claim: "the login of one user carries a new token of another: the one whose old token came with it", Sent: a.Exchange,
+						Want: "no " + newTokenHeader, Got: a.Headers(newTokenHeader)})
+				}
 
 				logsOut(t, s, "/logout", phones, "a logout with a renewed token is refused")
 				gone(t, s, phone, "of a session that was logged out by its renewed token")
@@ -347,10 +366,10 @@ func sliding() []grade.Step {
 			Why:   "A new token for each request is 360 tokens in an hour of use, and every one of them is good for a day to whoever finds it.",
 			Ref:   "RFC 6750 §5.3 (summary of recommendations: short-lived bearer tokens)",
 			Set:   longLives,
-			Takes: afterHalf,
+			Takes: func(c lessons.Settings) time.Duration { return lastSlice(c) + shorterLife(c) },
 			Check: func(t require.TestingT, s *subject.Session) {
 				u := s.Cosmo()
-				tokens := s.LoginBoth(t, u)
+				tokens, cut := s.LoginBoth(t, u), s.LoginBoth(t, u)
 				young := func(claim string) {
 					for _, door := range doors {
 						a := s.Get(t, door, subject.Bearer(tokens.Access)).Is(t, http.StatusOK, "a good access token does not open "+door)
@@ -362,6 +381,16 @@ func sliding() []grade.Step {
 				young("a token is renewed before half of its life is over")
 				s.Advance(t, afterHalf(s.Settings)-beforeHalf(s.Settings))
 				renewed(t, s, "/profile", u, tokens.Access)
+
+				// One that is cut at the end of its session has a shorter life, and half of that.
+				for s.Advanced() < lastSlice(s.Settings) {
+					cut = rotated(t, s, cut)
+					s.Advance(t, min(useEvery(s.Settings), lastSlice(s.Settings)-s.Advanced()))
+				}
+				tokens = rotated(t, s, cut)
+				young("a token that was just issued, and ends with its session, is renewed")
+				s.Advance(t, shorterLife(s.Settings)*2/5)
+				young("a token that ends with its session is renewed before half of its own life is over")
 			},
 		},
 		{
@@ -509,13 +538,25 @@ func sliding() []grade.Step {
 			Takes: func(c lessons.Settings) time.Duration { return afterHalf(c) + max(pastAccess(c), pastRefresh(c)) },
 			Check: func(t require.TestingT, s *subject.Session) {
 				u := s.Cosmo()
+				reads, confirms, refreshes := s.LoginBoth(t, u), s.LoginBoth(t, u), s.LoginBoth(t, u)
 				tokens, got := slid(t, s, u)
 				opens(t, s, got)
 				tokens = rotated(t, s, tokens)
-				s.Advance(t, pastAccess(s.Settings))
+				renewed(t, s, "/profile", u, reads.Access)
+				if s.Post(t, "/reauth", subject.Bearer(confirms.Access), credentials{"password": u.Password}.option()).Status != http.StatusOK {
+					confirms = reads // that is for another step to say
+				}
+				refreshes = rotated(t, s, refreshes)
+				s.Advance(t, max(0, pastRefresh(s.Settings)-s.Advanced()))
+				noRefresh(t, s, "a refresh token lives longer because the access token of its session was renewed", subject.Bearer(reads.Refresh))
+				noRefresh(t, s, "a refresh token lives longer because a password was given to /reauth", subject.Bearer(confirms.Refresh))
+				if afterHalf(s.Settings) > leeway+2*time.Second { // at a URL lives may be shorter than that
+					rotated(t, s, refreshes)
+				}
+				s.Advance(t, max(0, afterHalf(s.Settings)+pastAccess(s.Settings)-s.Advanced()))
 				stayShut(t, s, got, "a renewed token opens %s more than a minute after it has expired")
 				stayShut(t, s, tokens.Access, "an expired access token opens %s")
-				s.Advance(t, max(0, pastRefresh(s.Settings)-pastAccess(s.Settings)))
+				s.Advance(t, max(0, afterHalf(s.Settings)+pastRefresh(s.Settings)-s.Advanced()))
 				noRefresh(t, s, "/refresh takes an expired refresh token", subject.Bearer(tokens.Refresh))
 				alive(t, s, s.LoginBoth(t, u))
 			},
