@@ -221,6 +221,18 @@ func unrenewed(t require.TestingT, s *subject.Session, b *subject.Browser) {
 	}
 }
 
+// loggedInOver logs somebody in where somebody else's old cookies are still there, and
+// wants the browser to be theirs: of two cookies of one name the last one counts.
+func loggedInOver(t require.TestingT, s *subject.Session, old *subject.Browser) {
+	b, u := old.Clone(), s.NewUser(t)
+	a := b.LogIn(t, u)
+	access, _ := b.Cookie(subject.AccessCookie)
+	if whose := s.Decode(t, forged(access.Value, "")).Text("sub"); whose != u.Username {
+		cookieFault(t, a, "after the login of "+u.Username+" the browser has the access_token of "+whose+", whose old one came with it", "access_token of "+u.Username+", and no other after it")
+	}
+	opensTo(t, b)
+}
+
 // stepUp makes the browser's access token fresh: what is refused afterwards is not
 // refused for its age.
 func stepUp(t require.TestingT, b *subject.Browser) {
@@ -656,10 +668,13 @@ func cookies() []grade.Step {
 			Title: "/password wants a fresh token in the cookie; POST /reauth with the password sets one",
 			Why:   "The rules of lesson 07 hold as well: a refreshed cookie is not fresh.",
 			Ref:   "RFC 9470 §3 (authentication requirements challenge), OWASP ASVS 5.0 §7.5.1 (full re-authentication)",
-			Set:   soonStale,
-			Takes: pastFreshness,
+			Set:   func(c *lessons.Settings) { soonStale(c); apart(c) },
+			Takes: func(c lessons.Settings) time.Duration { return betweenLives(c) + pastFreshness(c) },
 			Check: func(t require.TestingT, s *subject.Session) {
 				u := somebody(t, s)
+				// Their access tokens expire: they would begin with a refresh.
+				away, theirs := loggedIn(t, s, u), loggedIn(t, s, s.Cosmo())
+				s.Advance(t, betweenLives(s.Settings))
 				b, other, settled := loggedIn(t, s, u), loggedIn(t, s, u), loggedIn(t, s, u)
 				change := passwordChange(u.Password, newPassword(u))
 				refreshes(t, settled)
@@ -697,6 +712,8 @@ func cookies() []grade.Step {
 					shutTo(t, s, thief, "another session opens %s after the password was changed")
 					noCookieRefresh(t, s, thief, "another session is refreshed after the password was changed")
 				}
+				noCookieRefresh(t, s, away, "another session, whose access token had expired, is refreshed after the password was changed")
+				refreshes(t, theirs)
 				b.User.Password = newPassword(u)
 				unharmed(t, s, b)
 			},
@@ -727,6 +744,7 @@ func cookies() []grade.Step {
 					}
 					if i == 0 {
 						unrenewed(t, s, b)
+						loggedInOver(t, s, b)
 					}
 					if _, had := b.Cookie(subject.CSRFCookie); csrf && !had {
 						s.Fail(t, fmt.Sprintf("the browser has lost csrf_token %v after the login, and the session goes on", s.Advanced()), "csrf_token as long as the session, or set once more", "no csrf_token")
@@ -832,6 +850,14 @@ func cookies() []grade.Step {
 				attacked(t, s, b, "%s works for a page of another site, without a CSRF token", nil, without, subject.CrossSite)
 				attacked(t, s, b, "%s works for a page of another site, with an empty CSRF token", nil, without, subject.CrossSite, subject.CSRF(""))
 				attacked(t, s, b, "%s works for a page of a host below this one, without a CSRF token", nil, without, subject.SameSite)
+				// A form can send what is JSON, and calls it text/plain.
+				visitor := s.Browser()
+				a := s.Do(t, visitor.Request(http.MethodPost, "/login", s.Cosmo().Credentials(), subject.CrossSite, func(r *probe.Request) { r.Header.Set("Content-Type", "text/plain") }))
+				if a.Status < 400 || a.Status >= 500 {
+					cookieFault(t, a, "a form of another site logs whoever sees it in as somebody else: /login takes text/plain for JSON", "4xx, 415 for one, and no Set-Cookie")
+				}
+				untouched(t, a, "a login that is refused sets or clears a token", true)
+				visitor.LogIn(t, s.Cosmo())
 				stepUp(t, b)
 				for _, w := range writes(s, b.User) {
 					for method, path := range map[string]string{http.MethodPost: w.path + "/", http.MethodPut: w.path, http.MethodPatch: w.path, http.MethodDelete: w.path} {
@@ -913,6 +939,13 @@ func cookies() []grade.Step {
 					attacked(t, s, b, "%s takes the CSRF token of another session", nil, subject.SameSite, subject.CSRF(value))
 					planted := subject.WithCookie(subject.CSRFCookie, forged(value, ""))
 					attacked(t, s, b, "%s takes the CSRF token of another session that a neighbour has planted in the cookie", nil, planted, subject.SameSite, subject.CSRF(value))
+					// Both cookies that go everywhere can be planted. What /refresh refreshes is
+					// the session of refresh_token, so it is the CSRF token of that one.
+					access, _ := other.Cookie(subject.AccessCookie)
+					a := s.Do(t, b.Request(http.MethodPost, "/refresh", subject.Again(access, "of another session"), planted, subject.SameSite, subject.CSRF(value))).
+						Is(t, http.StatusForbidden, "/refresh takes the CSRF token of the session of access_token, and refreshes that of refresh_token", http.StatusUnauthorized)
+					untouched(t, a, "a refusal of /refresh gives a token", false)
+					unharmed(t, s, b)
 				}
 			},
 		},
@@ -983,6 +1016,12 @@ func cookies() []grade.Step {
 				for _, o := range neighbours(s) {
 					origins = append(origins, o.origin)
 				}
+				// What is at these on a developer's machine is at nobody knows what on a user's.
+				for _, left := range []string{"http://localhost:3000", "http://127.0.0.1:3000", "http://localhost:5173"} {
+					if left != s.Origin() {
+						origins = append(origins, left)
+					}
+				}
 				for _, origin := range origins {
 					from := func(r *probe.Request) {
 						r.Header.Set("Origin", origin)
@@ -1016,8 +1055,12 @@ func cookies() []grade.Step {
 			Title: "After POST /logout copies of the cookies are refused; /logout-all ends all sessions of the user",
 			Why:   "A server that only clears the cookies has told the browser. Whoever copied them is still in.",
 			Ref:   "OWASP ASVS 5.0 §7.4.1 (logout disallows further use of the session)",
+			Set:   apart,
+			Takes: betweenLives,
 			Check: func(t require.TestingT, s *subject.Session) {
 				u := s.Cosmo()
+				away, theirs := loggedIn(t, s, u), loggedIn(t, s, s.NewUser(t))
+				s.Advance(t, betweenLives(s.Settings)) // they would begin with a refresh
 				for _, path := range []string{"/logout", "/logout-all"} {
 					b, phone, other := loggedIn(t, s, u), loggedIn(t, s, u), loggedIn(t, s, s.NewUser(t))
 					opensTo(t, b)
@@ -1033,6 +1076,8 @@ func cookies() []grade.Step {
 					} else {
 						shutTo(t, s, phone, "another session of the user opens %s after /logout-all")
 						noCookieRefresh(t, s, phone, "another session of the user is refreshed after /logout-all")
+						noCookieRefresh(t, s, away, "another session of the user, whose access token had expired, is refreshed after /logout-all")
+						refreshes(t, theirs)
 					}
 					unharmed(t, s, other)
 				}
