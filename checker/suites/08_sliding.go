@@ -28,14 +28,9 @@ func afterHalf(c lessons.Settings) time.Duration {
 	return (c.AccessTTL*3/5 + time.Second).Truncate(time.Second)
 }
 
-// shorterLife is what is left to a token that is issued at lastSlice: its session
-// ends before its AccessTTL is over.
-func shorterLife(c lessons.Settings) time.Duration {
-	return (c.AccessTTL * 2 / 3).Truncate(time.Second)
-}
-
-func lastSlice(c lessons.Settings) time.Duration {
-	return max(0, c.SessionTTL-shorterLife(c)).Truncate(time.Second)
+// cutBeforeHalf is before half of a life of four fifths of AccessTTL.
+func cutBeforeHalf(c lessons.Settings) time.Duration {
+	return (c.AccessTTL * 4 / 5 * 2 / 5).Truncate(time.Second)
 }
 
 // longLives lets tokens live twice as long: twelve hours are no half of that.
@@ -366,10 +361,10 @@ func sliding() []grade.Step {
 			Why:   "A new token for each request is 360 tokens in an hour of use, and every one of them is good for a day to whoever finds it.",
 			Ref:   "RFC 6750 §5.3 (summary of recommendations: short-lived bearer tokens)",
 			Set:   longLives,
-			Takes: func(c lessons.Settings) time.Duration { return lastSlice(c) + shorterLife(c) },
+			Takes: afterHalf,
 			Check: func(t require.TestingT, s *subject.Session) {
 				u := s.Cosmo()
-				tokens, cut := s.LoginBoth(t, u), s.LoginBoth(t, u)
+				tokens := s.LoginBoth(t, u)
 				young := func(claim string) {
 					for _, door := range doors {
 						a := s.Get(t, door, subject.Bearer(tokens.Access)).Is(t, http.StatusOK, "a good access token does not open "+door)
@@ -381,16 +376,6 @@ func sliding() []grade.Step {
 				young("a token is renewed before half of its life is over")
 				s.Advance(t, afterHalf(s.Settings)-beforeHalf(s.Settings))
 				renewed(t, s, "/profile", u, tokens.Access)
-
-				// One that is cut at the end of its session has a shorter life, and half of that.
-				for s.Advanced() < lastSlice(s.Settings) {
-					cut = rotated(t, s, cut)
-					s.Advance(t, min(useEvery(s.Settings), lastSlice(s.Settings)-s.Advanced()))
-				}
-				tokens = rotated(t, s, cut)
-				young("a token that was just issued, and ends with its session, is renewed")
-				s.Advance(t, shorterLife(s.Settings)*2/5)
-				young("a token that ends with its session is renewed before half of its own life is over")
 			},
 		},
 		{
@@ -398,10 +383,14 @@ func sliding() []grade.Step {
 			Title: "Half of the life of a renewed token counts from its own iat",
 			Why:   "If it counts from the login, or from what is left of the session, then after the first renewal every request gets a token after all.",
 			Ref:   "RFC 7519 §4.1.6 (iat: the age of the token)",
-			Takes: func(c lessons.Settings) time.Duration { return 2*afterHalf(c) + beforeHalf(c) },
+			// At the end of the step four fifths of AccessTTL are left of the session.
+			Set:   func(c *lessons.Settings) { c.SessionTTL = 2*afterHalf(*c) + beforeHalf(*c) + c.AccessTTL*4/5 },
+			Takes: func(c lessons.Settings) time.Duration { return 2*afterHalf(c) + beforeHalf(c) + cutBeforeHalf(c) },
 			Check: func(t require.TestingT, s *subject.Session) {
 				u := s.Cosmo()
+				cut := s.LoginBoth(t, u)
 				_, newest := slid(t, s, u)
+				cut = rotated(t, s, cut)
 				for range 2 {
 					a := s.Get(t, "/profile", subject.Bearer(newest)).Is(t, http.StatusOK, "a renewed token does not open /profile")
 					notRenewed(t, s, a, "a token that was just renewed is renewed again")
@@ -411,8 +400,13 @@ func sliding() []grade.Step {
 					if s.Advanced() < 2*afterHalf(s.Settings) {
 						s.Advance(t, afterHalf(s.Settings)-beforeHalf(s.Settings))
 						newest, _ = renewed(t, s, "/profile", u, newest)
+						cut = rotated(t, s, cut)
 					}
 				}
+				cut = rotated(t, s, cut)
+				s.Advance(t, cutBeforeHalf(s.Settings))
+				a := s.Get(t, "/profile", subject.Bearer(cut.Access)).Is(t, http.StatusOK, "a session ends before its time")
+				notRenewed(t, s, a, "a token that ends with its session is renewed before half of its own life, which is shorter, is over")
 			},
 		},
 		{

@@ -1058,11 +1058,11 @@ func cookies() []grade.Step {
 			Set:   apart,
 			Takes: betweenLives,
 			Check: func(t require.TestingT, s *subject.Session) {
-				u := s.Cosmo()
-				away, theirs := loggedIn(t, s, u), loggedIn(t, s, s.NewUser(t))
+				u, stranger := s.Cosmo(), s.NewUser(t)
+				away, theirs := loggedIn(t, s, u), loggedIn(t, s, stranger)
 				s.Advance(t, betweenLives(s.Settings)) // they would begin with a refresh
 				for _, path := range []string{"/logout", "/logout-all"} {
-					b, phone, other := loggedIn(t, s, u), loggedIn(t, s, u), loggedIn(t, s, s.NewUser(t))
+					b, phone, other := loggedIn(t, s, u), loggedIn(t, s, u), loggedIn(t, s, stranger)
 					opensTo(t, b)
 					copied := b.Clone()
 					b.Post(t, path).Is(t, http.StatusNoContent, "POST "+path+" of the server's own page is refused", http.StatusOK, http.StatusSeeOther)
