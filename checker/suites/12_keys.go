@@ -300,12 +300,23 @@ func signingKeys() []grade.Step {
 			Title: "Another server, with another secret, has other keys",
 			Why:   "A key in the code is everybody's who can read the code: a colleague, a customer, the finder of a backup.",
 			Ref:   "CWE-321 (use of a hard-coded cryptographic key)",
+			Takes: func(c lessons.Settings) time.Duration { return 2 * pastKey(c) },
 			Check: func(t require.TestingT, s *subject.Session) {
-				s.Login(t, s.Cosmo())
-				first, _ := published(t, s)
+				// The keys that come later are made elsewhere, perhaps, than the first.
+				ofThree := func() []forge.PublicKey {
+					s.Login(t, s.Cosmo())
+					all, _ := published(t, s)
+					for range 2 {
+						s.Advance(t, pastKey(s.Settings))
+						s.Login(t, s.Cosmo())
+						set, _ := published(t, s)
+						all = append(all, set...)
+					}
+					return all
+				}
+				first := ofThree()
 				s.Replace(t, func(c *lessons.Settings) { c.Secret = []byte(strings.Repeat("another secret, ", 3)) })
-				s.Login(t, s.Cosmo())
-				second, _ := published(t, s)
+				second := ofThree()
 				for _, one := range first {
 					for _, other := range second {
 						if one.JWK["x"] == other.JWK["x"] {
@@ -381,6 +392,11 @@ func signingKeys() []grade.Step {
 					}
 					v.refused(t, s, how+", and unsigned", "a token whose key nobody knows",
 						func(honest forge.Token) string { return forge.Signed(change(honest), honest.Alg(), nil) })
+					// Lesson 03 sends these under the right kid, where a server may have found a key.
+					for _, alg := range []string{"none", "nOnE", "NONE"} {
+						v.refused(t, s, fmt.Sprintf("%s, with the alg %q, and unsigned", how, alg), "a token that names no key and says that it has no signature",
+							func(honest forge.Token) string { return forge.Signed(change(honest), alg, nil) })
+					}
 					if secret := s.Settings.Secret; len(secret) > 0 { // refresh tokens may be signed with it
 						stayShut(t, s, forged(change(v.access).Sign("HS256", secret), how+", signed with HS256 and the secret of your configuration"),
 							"an access token that the shared secret has signed opens %s")
@@ -563,7 +579,7 @@ func signingKeys() []grade.Step {
 			Why:   "A verifier that meets an unknown kid asks for the set once more. If the key is not there then, the token is refused.",
 			Ref:   "OIDC Core 1.0 §10.1.1 (rotation of asymmetric signing keys)",
 			Set:   shortKeys,
-			Takes: func(c lessons.Settings) time.Duration { return 3*pastKey(c) + c.KeyTTL/2 },
+			Takes: func(c lessons.Settings) time.Duration { return 5*pastKey(c) + c.KeyTTL/2 },
 			Check: func(t require.TestingT, s *subject.Session) {
 				tokens := s.LoginBoth(t, s.Cosmo())
 				verified(t, s, tokens.Access)
@@ -583,6 +599,15 @@ func signingKeys() []grade.Step {
 					s.Advance(t, min(end.Sub(s.Now()), max(time.Second, s.Settings.KeyTTL/10)))
 					verified(t, s, s.Login(t, s.Cosmo()).Access)
 				}
+				// A copy that counts for a few seconds is out of date as well, if it was made in
+				// the last one of a key. Where a key's time begins with the login that finds the
+				// old one too old, its end is known.
+				s.Advance(t, pastKey(s.Settings))
+				verified(t, s, s.Login(t, s.Cosmo()).Access)
+				s.Advance(t, s.Settings.KeyTTL-time.Second)
+				published(t, s)
+				s.Advance(t, 2*time.Second)
+				verified(t, s, s.Login(t, s.Cosmo()).Access)
 			},
 		},
 		{
