@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
@@ -349,6 +350,14 @@ func database() []grade.Step {
 				for range 8 {
 					tokens = append(tokens, rotated(t, s, s.LoginBoth(t, u)).Refresh.Raw)
 				}
+				// Letters that count in either case are guessed sooner, and there are others than
+				// the right token that do. In hexadecimal it may be so.
+				for part := range strings.Count(tokens[0], ".") + 1 {
+					one := s.LoginBoth(t, u)
+					if changed, ok := inOtherCase(one.Refresh.Raw, part); ok {
+						noRefresh(t, s, "/refresh takes a refresh token whose letters are in the other case", subject.Bearer(forged(changed, "with capital letters for small ones, and the other way round")))
+					}
+				}
 				if s.Controlled() { // the generator of another server begins anew, and so does one that was given a seed
 					s.Replace(t, func(*lessons.Settings) {})
 					u := s.Newcomer(t)
@@ -630,19 +639,22 @@ func database() []grade.Step {
 				u := s.Newcomer(t)
 				tokens := s.LoginBoth(t, u)
 				for _, fault := range faults {
-					before := s.Warned(t)
-					s.Disturb(t, mockdb.Disturbance{Fault: fault})
-					a := s.Post(t, "/refresh", subject.Bearer(tokens.Refresh))
-					said := strings.TrimPrefix(s.Warned(t), before)
-					for _, r := range []probe.Request{ // for what they might write
+					requests := []probe.Request{
+						subject.Request(http.MethodPost, "/refresh", subject.Bearer(tokens.Refresh)),
 						subject.Request(http.MethodPost, "/login", u.Credentials()),
-						subject.Request(http.MethodGet, "/profile", subject.Bearer(tokens.Access)),
-					} {
-						s.Do(t, r)
 					}
-					s.Disturb(t, mockdb.Disturbance{})
-					if a.Status >= 500 && !strings.Contains(strings.ToLower(said), sayings[fault]) && !logsCode(said) {
-						s.Fail(t, fmt.Sprintf("the database is %s, and the log does not say what it said", fault), "a line in cfg.Log with the database's error", lastLine(said))
+					for _, door := range doors { // another handler, and perhaps another way to fail
+						requests = append(requests, subject.Request(http.MethodGet, door, subject.Bearer(tokens.Access)))
+					}
+					for _, r := range requests {
+						before := s.Warned(t)
+						s.Disturb(t, mockdb.Disturbance{Fault: fault})
+						a := s.Do(t, r)
+						said := strings.TrimPrefix(s.Warned(t), before)
+						s.Disturb(t, mockdb.Disturbance{})
+						if a.Status >= 500 && !strings.Contains(strings.ToLower(said), sayings[fault]) && !logsCode(said) {
+							s.Fail(t, fmt.Sprintf("the database is %s, %s %s is answered %d, and the log does not say what the database said", fault, r.Method, r.Path, a.Status), "a line in cfg.Log with the database's error", lastLine(said))
+						}
 					}
 				}
 				// And what is written when all is well, or when only the request is wrong: a
@@ -807,4 +819,20 @@ func lastLine(text string) string {
 		return last
 	}
 	return "nothing"
+}
+
+// inOtherCase turns the case of the letters in one part of a token, of those that dots
+// divide. It is false where the case says nothing: in digits, or letters of one case.
+func inOtherCase(raw string, part int) (string, bool) {
+	parts := strings.Split(raw, ".")
+	if part >= len(parts) || strings.ToLower(parts[part]) == parts[part] || strings.ToUpper(parts[part]) == parts[part] {
+		return raw, false
+	}
+	parts[part] = strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' {
+			return r - 'a' + 'A'
+		}
+		return unicode.ToLower(r)
+	}, parts[part])
+	return strings.Join(parts, "."), true
 }
