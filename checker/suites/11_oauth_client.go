@@ -5,7 +5,10 @@ import (
 	"compress/zlib"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 	"html"
 	"io"
@@ -658,7 +661,9 @@ func backFromProvider() []grade.Step {
 				loud, err := idp(s).Deny(outward(t, s, b, "/login"))
 				require.NoError(t, err)
 				q := loud.Query()
-				q.Set("error_description", script)
+				for _, name := range []string{"error_description", "error_uri", "hint", script} {
+					q.Set(name, script)
+				}
 				q.Set("error", "server_error"+script)
 				loud.RawQuery = q.Encode()
 				a := b.Arrive(t, loud)
@@ -667,6 +672,14 @@ func backFromProvider() []grade.Step {
 
 				stray, _ := url.Parse("/callback?error=access_denied")
 				turnedAway(t, b, b.Arrive(t, stray), "a sign-in that nobody has begun signs somebody in")
+				for _, name := range []string{"state", "code", "iss"} {
+					q.Set(name, script)
+				}
+				stray.RawQuery = q.Encode()
+				a = b.Arrive(t, stray)
+				turnedAway(t, b, a, "a sign-in that nobody has begun signs somebody in")
+				a.Hides(t, "what the address says is part of the page", script)
+				stray.RawQuery = "error=access_denied"
 				asked(t, s, byCode, 0, "a code is exchanged where there is none")
 				who := somebodyThere()
 				signIn(t, s, b, who)
@@ -941,6 +954,9 @@ func backFromProvider() []grade.Step {
 						if shown != "" && (strings.Contains(verifier, shown) || strings.Contains(shown, verifier)) {
 							s.Fail(t, "the code_verifier can be read in the "+name+" of the authorization request", "random characters that are nowhere else", printableURL(request.String()))
 						}
+						if name != "code_challenge" && shown != "" && hashed(verifier, shown) {
+							s.Fail(t, "the code_verifier is the hash of the "+name+" of the authorization request", "random characters that nobody can work out", printableURL(request.String()))
+						}
 					}
 					verifiers = append(verifiers, verifier)
 				}
@@ -973,6 +989,8 @@ func backFromProvider() []grade.Step {
 				if a := same.Open(t, "/home"); a.Status == http.StatusOK {
 					failAt(t, a, "a second sign-in leaves the session's cookie as it was", "another value after each sign-in")
 				}
+				isOut(t, again, "the cookies from before a second sign-in are still signed in")
+				isIn(t, b, who, "who signs in once more is not signed in")
 			},
 		},
 		{
@@ -1061,6 +1079,17 @@ func backFromProvider() []grade.Step {
 			},
 		},
 	}
+}
+
+// hashed tells whether a text is the hash of another, as one mostly writes it.
+func hashed(text, of string) bool {
+	short, long := sha256.Sum256([]byte(of)), sha512.Sum512([]byte(of))
+	for _, sum := range [][]byte{short[:], long[:]} {
+		if strings.EqualFold(text, hex.EncodeToString(sum)) || strings.TrimRight(text, "=") == base64.RawURLEncoding.EncodeToString(sum) {
+			return true
+		}
+	}
+	return false
 }
 
 func hostOf(address string) string {
@@ -1171,7 +1200,13 @@ func requireLogin() []grade.Step {
 					if a.Status/100 == 2 || a.Status == http.StatusInternalServerError {
 						failAt(t, a, claim, "302 to / or to the login, 502 or 503")
 					}
+					// What was refused is not to be had afterwards either.
+					if a := b.Open(t, "/home"); a.Status/100 == 2 {
+						failAt(t, a, "a refresh gave the ID token of another person, and the next request goes on with those tokens", "302 to / or to the login, 502 or 503")
+					}
 				}
+				p.Behave(func(m *upstream.Manner) { m.RefreshIDToken, m.Claims, m.Userinfo = false, nil, nil })
+				isIn(t, signedInto(t, s, who), who, "nobody can sign in when the provider is in order again")
 			},
 		},
 		{
@@ -1360,6 +1395,12 @@ func requireLogin() []grade.Step {
 				b.Open(t, "/home")
 				b.Open(t, "/")
 				b.Submit(t, "/logout")
+				// An answer that cannot be used is a tempting one to log.
+				const unusable = "a-refresh-token-without-an-access-token"
+				back := signs(t, s, outward(t, s, b, "/login"), who)
+				p.Next(p.Path.Token, upstream.Fault{Status: 200, Header: http.Header{"Content-Type": {"application/json"}}, Body: `{"token_type":"Bearer","refresh_token":"` + unusable + `"}`})
+				turnedAway(t, b, b.Arrive(t, back), "an answer without an access token signs somebody in")
+				unlogged(t, s, "the log holds a token, of an answer that could not be used", unusable)
 				secrets := append(p.Issued(), s.Settings.Provider.ClientSecret)
 				for _, c := range p.Calls(p.Path.Token) {
 					if form, err := url.ParseQuery(string(c.Body)); err == nil {
