@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -29,6 +30,7 @@ import (
 type API struct {
 	recorder
 	elsewhere recorder
+	neighbour recorder
 	secret    []byte
 	url       string
 
@@ -115,22 +117,51 @@ func (a *API) Meet(s *subject.Session) { a.set(func() { a.now, a.reach = s.Now, 
 func (a *API) Close() {
 	a.recorder.Close()
 	a.elsewhere.Close()
+	a.neighbour.Close()
 }
 
+// Denied is where Elsewhere answers 401, as to a token that is no longer good.
+const Denied = "/denied"
+
 // Elsewhere opens another server, which has nothing to do with the API and answers
-// everything with the header and 200 {"msg":"elsewhere"}. It returns its port, on
-// 127.0.0.1, and its record.
+// everything but [Denied] with the header and 200 {"msg":"elsewhere"}. It returns its
+// port, on 127.0.0.1, and its record.
 func (a *API) Elsewhere(header http.Header) (port string, calls func() []Call, err error) {
-	base, err := a.elsewhere.open("", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	base, err := a.foreign(&a.elsewhere, "", header)
+	return base[strings.LastIndex(base, ":")+1:], func() []Call { return a.elsewhere.Calls() }, err
+}
+
+// Neighbour opens one like it at the API's own port and another address of the
+// loopback, and returns that: "127.0.0.2:4711". It is "" where the machine has no such
+// address, as macOS does not, or somebody else has it.
+func (a *API) Neighbour(header http.Header) (addr string, calls func() []Call) {
+	addr = "127.0.0.2" + a.url[strings.LastIndex(a.url, ":"):]
+	free, err := net.Listen("tcp", addr)
+	if err != nil {
+		return "", nil
+	}
+	free.Close()
+	if _, err := a.foreign(&a.neighbour, addr, header); err != nil {
+		return "", nil
+	}
+	return addr, func() []Call { return a.neighbour.Calls() }
+}
+
+func (a *API) foreign(at *recorder, addr string, header http.Header) (base string, err error) {
+	base, err = at.open(addr, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for name := range header {
 			w.Header().Set(name, header.Get(name))
+		}
+		if r.URL.Path == Denied {
+			refuse(w, "Token is not valid")
+			return
 		}
 		answer(w, http.StatusOK, map[string]any{"msg": "elsewhere"})
 	}))
 	if err == nil && a.reach != nil {
 		a.reach(strings.TrimPrefix(base, "http://"))
 	}
-	return base[strings.LastIndex(base, ":")+1:], func() []Call { return a.elsewhere.Calls() }, err
+	return base, err
 }
 
 func (a *API) set(change func()) {
