@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -148,7 +149,7 @@ func profileRequest() probe.Request { return subject.Request(http.MethodGet, "/p
 
 // order is a request with a body.
 func order(body []byte, stream bool) probe.Request {
-	r := subject.Request(http.MethodPost, "/orders?list=a%2Fb&list=2", subject.Header("Content-Type", "application/json"), subject.Header("X-Order", "first"))
+	r := subject.Request(http.MethodPost, "/orders?list=a%2Fb&list=2", subject.Header("Content-Type", "application/json"), subject.Header("X-Order", "first"), subject.Header("X-Order", "second"))
 	r.Body, r.Stream = body, stream
 	return r
 }
@@ -159,15 +160,16 @@ func letters(n int) []byte { return bytes.Repeat([]byte(strings.ToLower(rand.Tex
 // asSent wants the order to have reached the upstream as it was sent.
 func (g *gateway) asSent(t require.TestingT, sent probe.Request, claim string) {
 	got := g.last(t, "/orders")
-	want := fmt.Sprintf("%s %s with %d bytes of %s, and X-Order: first", sent.Method, sent.Path, len(sent.Body), "application/json")
+	lines := strings.Join(got.Header.Values("X-Order"), ", ") // one or two lines (RFC 9110 §5.2)
+	want := fmt.Sprintf("%s %s with %d bytes of %s, and X-Order: first, second", sent.Method, sent.Path, len(sent.Body), "application/json")
 	if !bytes.Equal(got.Body, sent.Body) || got.Method != sent.Method || got.Path+"?"+got.Query != sent.Path ||
-		got.Header.Get("Content-Type") != "application/json" || got.Header.Get("X-Order") != "first" {
+		got.Header.Get("Content-Type") != "application/json" || lines != "first, second" {
 		same := "the same bytes"
 		if !bytes.Equal(got.Body, sent.Body) {
 			same = "other bytes, or not all"
 		}
 		g.Fail(t, claim, want, fmt.Sprintf("%s %s?%s with %d bytes (%s) of %s, and X-Order: %s",
-			got.Method, got.Path, got.Query, len(got.Body), same, got.Header.Get("Content-Type"), got.Header.Get("X-Order")))
+			got.Method, got.Path, got.Query, len(got.Body), same, got.Header.Get("Content-Type"), lines))
 	}
 }
 
@@ -337,6 +339,15 @@ func client() []grade.Step {
 				sent := order(letters(3000), false)
 				g.Do(t, sent).Is(t, http.StatusCreated, "POST /orders is not answered as the upstream answers it")
 				g.asSent(t, sent, "a request does not go upstream as it came")
+				for _, other := range []probe.Request{ // none of them is a login
+					subject.Request(http.MethodOptions, "/profile"), subject.Request(http.MethodGet, "/login"),
+					subject.Request(http.MethodGet, "/refresh"), subject.Request(http.MethodPost, "/logout"),
+				} {
+					g.Do(t, other)
+					if !slices.Contains(g.api.Issued(), g.last(t, other.Path).Bearer()) {
+						g.Fail(t, other.Method+" "+other.Path+" goes upstream without the session's token", "Authorization: Bearer and the session's access token", g.story())
+					}
+				}
 				g.login(t, g.api.NewUser())
 				g.profile(t, "after another login it is still the old one's token that goes upstream")
 			},
@@ -826,29 +837,40 @@ func client() []grade.Step {
 			},
 		},
 		{
-			ID: "cancelled-caller-takes-nobody-along", Task: 4, Needs: []string{"rotated-refresh-token-is-kept", "fifty-refused-callers-refresh-once"},
+			ID: "cancelled-caller-takes-nobody-along", Task: 4, Needs: []string{"rotated-refresh-token-is-kept", "fifty-refused-callers-refresh-once", "expired-token-is-not-sent"},
 			Title: "A caller who hangs up during a refresh ends neither the refresh nor the session",
 			Why:   "If the refresh belongs to the first caller's request, it dies with it: all who waited get an error, and a refresh token that the upstream has just issued is lost.",
 			Ref:   "context.WithoutCancel (Go standard library), RFC 9700 §4.14.2 (recommendations: refresh token rotation)",
+			Takes: expiredTime,
 			Check: func(t require.TestingT, s *subject.Session) {
 				g := through(s)
 				g.api.Gives(upstream.Rotated)
+				hangsUp := func(when string) {
+					hold, open := gate()
+					defer open()
+					refreshes, doors := len(g.api.Calls("/refresh")), len(g.api.Calls("/profile"))
+					g.api.Next("/refresh", upstream.Fault{After: true, Hold: hold}) // rotated, and not answered yet
+					first := g.Begin(profileRequest())
+					if !g.arrive("/refresh", refreshes+1, time.Second) {
+						g.owns(t, first.Answer(t), "a refused access token is not refreshed, or the request not sent again")
+					}
+					second := g.Begin(profileRequest())
+					g.arrive("/profile", doors+2, never)
+					first.Cancel()
+					g.abandoned("/refresh")
+					open()
+					g.owns(t, second.Answer(t), "a caller who hangs up during a refresh "+when+" takes others along")
+					g.profile(t, "after a caller has hung up during a refresh "+when+", the session is over")
+				}
 				g.login(t, g.api.NewUser())
 				g.api.Revoke()
-				hold, open := gate()
-				defer open()
-				g.api.Next("/refresh", upstream.Fault{After: true, Hold: hold}) // rotated, and not answered yet
-				first := g.Begin(profileRequest())
-				if !g.arrive("/refresh", 1, time.Second) {
-					g.owns(t, first.Answer(t), "a refused access token is not refreshed, or the request not sent again")
-				}
-				second := g.Begin(profileRequest())
-				g.arrive("/profile", 2, never)
-				first.Cancel()
-				g.abandoned("/refresh")
-				open()
-				g.owns(t, second.Answer(t), "a caller who hangs up takes others along")
-				g.profile(t, "after a caller has hung up during a refresh, the session is over")
+				hangsUp("after a 401")
+				// The refresh before a request is begun at another place, perhaps.
+				g.api.Lives(s.Settings.AccessTTL)
+				g.login(t, g.api.NewUser())
+				g.api.Lives(time.Hour)
+				s.Advance(t, expiredTime(s.Settings))
+				hangsUp("before the request")
 			},
 		},
 		{
