@@ -174,10 +174,10 @@ func login() []grade.Step {
 			Ref:   "RFC 9110 §15.5.14 (413 Content Too Large)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				canLogIn(t, s, s.Cosmo())
-				// Just as long as is allowed: 1 MiB, most of it spaces.
+				// Spaces, mostly. It is not as long as a body may be: some count a megabyte otherwise.
 				all := `{"username":"cosmo","password":"space-corgi"}`
-				full := strings.Replace(all, ",", ","+strings.Repeat(" ", 1<<20-len(all)), 1)
-				s.Post(t, "/login", subject.Body(full)).Is(t, http.StatusOK, "a body of 1 MiB is refused", http.StatusNoContent)
+				full := strings.Replace(all, ",", ","+strings.Repeat(" ", 900_000), 1)
+				s.Post(t, "/login", subject.Body(full)).Is(t, http.StatusOK, "a body of less than 1 MiB is refused", http.StatusNoContent)
 				big := `{"username":"cosmo","password":"` + strings.Repeat("a", 1<<20+64<<10) + `"}`
 				r := subject.Request(http.MethodPost, "/login", subject.Body(big))
 				s.Do(t, r).Is(t, http.StatusRequestEntityTooLarge, "a body of more than 1 MiB is read")
