@@ -40,22 +40,22 @@ func gone(t require.TestingT, s *subject.Session, tokens subject.Tokens, after s
 	noRefresh(t, s, "/refresh takes a refresh token "+after, subject.Bearer(tokens.Refresh))
 }
 
-// logoutWins wants sessions to stay ended that are logged out while they refresh. The
-// last one only shows how long a refresh takes.
-func logoutWins(t require.TestingT, s *subject.Session, all []subject.Tokens) {
+// logoutWins wants sessions to stay ended that are logged out, at that path, while they
+// refresh. The last one only shows how long a refresh takes.
+func logoutWins(t require.TestingT, s *subject.Session, path string, all []subject.Tokens) {
 	s.Slow(t, true)
-	refreshed := aside(t, s, all)
+	refreshed := aside(t, s, path, all)
 	s.Slow(t, false)
 	for _, a := range refreshed {
-		given := forged(a.Text("refresh_token"), "the refresh token of a refresh during which the session was logged out")
-		noRefresh(t, s, "/refresh takes a refresh token of a session that was logged out while it refreshed", subject.Bearer(given))
+		given := forged(a.Text("refresh_token"), "the refresh token of a refresh during which the session was ended by POST "+path)
+		noRefresh(t, s, "/refresh takes a refresh token of a session that POST "+path+" ended while it refreshed", subject.Bearer(given))
 	}
 }
 
-// aside logs sessions out while they refresh, each a little later in its refresh
+// aside logs sessions out at that path while they refresh, each a little later in its refresh
 // than another, and returns the refreshes that went well all the same. The last of
 // them only refreshes, to see how long it takes.
-func aside(t require.TestingT, s *subject.Session, all []subject.Tokens) (refreshed []*subject.Answer) {
+func aside(t require.TestingT, s *subject.Session, path string, all []subject.Tokens) (refreshed []*subject.Answer) {
 	refresh := func(tokens subject.Tokens) *subject.Pending {
 		return s.Begin(subject.Request(http.MethodPost, "/refresh", subject.Bearer(tokens.Refresh)))
 	}
@@ -87,10 +87,10 @@ func aside(t require.TestingT, s *subject.Session, all []subject.Tokens) (refres
 					refreshes[i].Within(left - 2*time.Millisecond) // a timer may be a millisecond late
 				}
 			}
-			logouts = append(logouts, s.Begin(subject.Request(http.MethodPost, "/logout", subject.Bearer(all[session].Access))))
+			logouts = append(logouts, s.Begin(subject.Request(http.MethodPost, path, subject.Bearer(all[session].Access))))
 		}
 		for i, logout := range logouts {
-			logout.Answer(t).Is(t, http.StatusNoContent, "a logout with a good access token is refused while the session refreshes", http.StatusOK, http.StatusSeeOther)
+			logout.Answer(t).Is(t, http.StatusNoContent, "POST "+path+" with a good access token is refused while the session refreshes", http.StatusOK, http.StatusSeeOther)
 			if a := refreshes[i].Answer(t); a.Status == http.StatusOK {
 				refreshed = append(refreshed, a)
 			}
@@ -461,7 +461,14 @@ func rotation() []grade.Step {
 					sessions = 12 // hashes are as dear as they are there, and nothing makes the race longer
 				}
 				all := s.LoginAll(t, slices.Repeat([]subject.User{s.Cosmo()}, sessions+1))
-				logoutWins(t, s, all)
+				logoutWins(t, s, "/logout", all)
+				if s.Controlled() { // each of them is to end the sessions of somebody else
+					var users []subject.User
+					for range all {
+						users = append(users, s.NewUser(t))
+					}
+					logoutWins(t, s, "/logout-all", s.LoginAll(t, users))
+				}
 			},
 		},
 		{
@@ -566,15 +573,9 @@ func rotation() []grade.Step {
 			Title: "POST /logout-all ends all sessions of the user and nobody else's",
 			Why:   "\"I have lost my phone\" is said on the laptop: the phone cannot be asked for its token.",
 			Ref:   "OWASP ASVS 5.0 §7.5.2 (users terminate any or all of their sessions)",
-			Set:   apart,
-			Takes: betweenLives,
 			Check: func(t require.TestingT, s *subject.Session) {
-				u, stranger := s.Cosmo(), s.NewUser(t)
-				// Nobody has used these for a while: their access tokens have expired, and
-				// they would begin with a refresh.
-				away, theirs := s.LoginBoth(t, u), s.LoginBoth(t, stranger)
-				s.Advance(t, betweenLives(s.Settings))
-				phone, laptop, other := s.LoginBoth(t, u), alive(t, s, s.LoginBoth(t, u)), s.LoginBoth(t, stranger)
+				u := s.Cosmo()
+				phone, laptop, other := s.LoginBoth(t, u), alive(t, s, s.LoginBoth(t, u)), s.LoginBoth(t, s.NewUser(t))
 				namesake := other
 				if s.Controlled() {
 					namesake = s.LoginBoth(t, s.AddUser(t, u.Username+"-2", "another-"+u.Password))
@@ -582,8 +583,6 @@ func rotation() []grade.Step {
 				logsOut(t, s, "/logout-all", laptop.Access, "a logout-all with a good access token is refused")
 				gone(t, s, phone, "after /logout-all")
 				gone(t, s, laptop, "after /logout-all")
-				noRefresh(t, s, "/refresh takes the refresh token of a session that slept through /logout-all: its access token had expired", subject.Bearer(away.Refresh))
-				rotated(t, s, theirs)
 				if s.Controlled() {
 					spared(t, s, namesake, "/logout-all has ended a session of another user, whose name begins in the same way")
 				}
@@ -600,12 +599,19 @@ func rotation() []grade.Step {
 			Title: "Sessions that /logout-all has ended stay so for as long as their tokens live",
 			Why:   "The lost phone lies in the grass until its access token has expired. Then it refreshes.",
 			Ref:   "OWASP ASVS 5.0 §7.5.2 (users terminate any or all of their sessions)",
-			Takes: beforeRefresh,
+			Set:   apart,
+			Takes: func(c lessons.Settings) time.Duration { return betweenLives(c) + beforeRefresh(c) },
 			Check: func(t require.TestingT, s *subject.Session) {
-				u, other := s.AddUser(t, s.Cosmo().Username+"-06", s.Cosmo().Password), s.LoginBoth(t, s.Cosmo())
-				phone := s.LoginBoth(t, u)
+				u := s.AddUser(t, s.Cosmo().Username+"-06", s.Cosmo().Password)
+				// Nobody has used these for a while: their access tokens have expired, and
+				// they would begin with a refresh.
+				away, theirs := s.LoginBoth(t, u), s.LoginBoth(t, s.Cosmo())
+				s.Advance(t, betweenLives(s.Settings))
+				phone, other := s.LoginBoth(t, u), s.LoginBoth(t, s.Cosmo())
 				logsOut(t, s, "/logout-all", s.LoginBoth(t, u).Access, "a logout-all with a good access token is refused")
 				gone(t, s, phone, "after /logout-all")
+				noRefresh(t, s, "/refresh takes the refresh token of a session that slept through /logout-all: its access token had expired", subject.Bearer(away.Refresh))
+				rotated(t, s, theirs)
 				s.Advance(t, beforeAccess(s.Settings))
 				stayShut(t, s, phone.Access, "an access token opens %s some time after /logout-all")
 				s.Advance(t, beforeRefresh(s.Settings)-beforeAccess(s.Settings))

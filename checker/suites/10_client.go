@@ -454,7 +454,9 @@ func client() []grade.Step {
 					places = append(places, "http://"+host+"/collect") // the upstream's port at another host
 					record = func() []upstream.Call { return append(elsewhere(), there()...) }
 				}
+				usual := 0 // refreshes of a request; that there are any may be another step's affair
 				for _, place := range places {
+					refreshes := len(g.api.Calls("/refresh"))
 					g.api.Next("/moved", upstream.Fault{Status: http.StatusFound, Header: http.Header{"Location": {place}}})
 					seen := map[bool]int{}
 					for _, c := range record() {
@@ -476,7 +478,11 @@ func client() []grade.Step {
 						a.Is(t, http.StatusUnauthorized, "a 401 of the place that a redirect leads to is not passed on")
 					}
 					// Whatever another place refuses, it was not the session's token.
-					g.calls(t, 0, "a request that was redirected to another host or port makes a refresh", "/refresh")
+					if made := len(g.api.Calls("/refresh")) - refreshes; !strings.HasSuffix(place, upstream.Denied) {
+						usual = max(usual, made)
+					} else if made > usual {
+						g.Fail(t, "another place that a redirect leads to answers 401, and that makes a refresh", "its 401 passed on, for it is not about the session's token", g.story())
+					}
 					g.profile(t, "after a redirect to another host, requests fail")
 				}
 				g.api.Next("/refresh", upstream.Fault{Status: http.StatusTemporaryRedirect, Header: http.Header{"Location": {"http://127.0.0.1:" + port + "/collect"}}})

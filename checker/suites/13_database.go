@@ -483,7 +483,7 @@ func database() []grade.Step {
 				for range 25 { // one by one: what happens to a crowd at the login is another step's affair
 					all = append(all, s.LoginBoth(t, u))
 				}
-				logoutWins(t, s, all)
+				logoutWins(t, s, "/logout", all)
 			},
 		},
 		{
