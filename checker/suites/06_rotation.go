@@ -90,8 +90,12 @@ func aside(t require.TestingT, s *subject.Session, path string, all []subject.To
 			logouts = append(logouts, s.Begin(subject.Request(http.MethodPost, path, subject.Bearer(all[session].Access))))
 		}
 		for i, logout := range logouts {
-			logout.Answer(t).Is(t, http.StatusNoContent, "POST "+path+" with a good access token is refused while the session refreshes", http.StatusOK, http.StatusSeeOther)
-			if a := refreshes[i].Answer(t); a.Status == http.StatusOK {
+			a, ended := refreshes[i].Answer(t), logout.Answer(t)
+			if path == "/logout-all" && a.Status == http.StatusOK && ended.Status == http.StatusUnauthorized {
+				continue // the refresh came first, and with it the end of the access token before it
+			}
+			ended.Is(t, http.StatusNoContent, "POST "+path+" with a good access token is refused while the session refreshes", http.StatusOK, http.StatusSeeOther)
+			if a.Status == http.StatusOK {
 				refreshed = append(refreshed, a)
 			}
 		}

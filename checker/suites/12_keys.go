@@ -300,7 +300,7 @@ func signingKeys() []grade.Step {
 			Title: "Another server, with another secret, has other keys",
 			Why:   "A key in the code is everybody's who can read the code: a colleague, a customer, the finder of a backup.",
 			Ref:   "CWE-321 (use of a hard-coded cryptographic key)",
-			Takes: func(c lessons.Settings) time.Duration { return 2 * pastKey(c) },
+			Takes: func(c lessons.Settings) time.Duration { return 4 * pastKey(c) }, // two servers
 			Check: func(t require.TestingT, s *subject.Session) {
 				// The keys that come later are made elsewhere, perhaps, than the first.
 				ofThree := func() []forge.PublicKey {
