@@ -938,14 +938,17 @@ func backFromProvider() []grade.Step {
 			Ref:   "RFC 7636 §4.1 (code verifier: 43 to 128 unreserved characters) and §7.1 (entropy of the code_verifier)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				p, who := idp(s), somebodyThere()
-				var verifiers []string
-				for range 6 {
+				one := func() (*url.URL, string) {
 					b := s.Browser()
 					request := outward(t, s, b, "/login")
 					arrives(t, s, b, signs(t, s, request, who))
 					calls := p.Calls(p.Path.Token)
 					form, _ := url.ParseQuery(string(calls[len(calls)-1].Body))
-					verifier := form.Get("code_verifier")
+					return request, form.Get("code_verifier")
+				}
+				var verifiers []string
+				for range 6 {
+					request, verifier := one()
 					if !verifierWord.MatchString(verifier) {
 						s.Fail(t, fmt.Sprintf("the code_verifier has %d characters, or one that is not allowed", len(verifier)), "43 to 128 of A to Z, a to z, 0 to 9, - . _ ~", verifier)
 					}
@@ -962,6 +965,12 @@ func backFromProvider() []grade.Step {
 				}
 				if bits(verifiers) < guessable {
 					s.Fail(t, "the code_verifier can be guessed: those of six sign-ins differ in hardly anything", "256 random bits, such as 32 random bytes in base64url", verifiers[4]+", then "+verifiers[5])
+				}
+				if s.Controlled() {
+					s.Replace(t, func(*lessons.Settings) {})
+					if _, verifier := one(); slices.Contains(verifiers, verifier) {
+						s.Fail(t, "a server that starts again has the code_verifiers that it had before", "random characters, seeded by nothing that anybody knows", verifier)
+					}
 				}
 			},
 		},
@@ -1054,6 +1063,16 @@ func backFromProvider() []grade.Step {
 					failAt(t, a, "the cookies that are signed in can be guessed: those of six sign-ins differ in hardly anything", "128 random bits, or a signature that nobody else can make")
 				}
 				isIn(t, in, who, "somebody is signed in, and /home does not open")
+				if !s.Controlled() {
+					return
+				}
+				s.Replace(t, func(*lessons.Settings) {})
+				again := signedInto(t, s, who)
+				isIn(t, again, who, "somebody is signed in, and /home does not open")
+				copies := again.Keep(func(c subject.Cookie) bool { return slices.Contains(values[c.Name], c.Value) })
+				if a := copies.Open(t, "/home"); a.Status == http.StatusOK {
+					failAt(t, a, "a server that starts again gives the cookies that it gave before", "random bits, seeded by nothing that anybody knows")
+				}
 			},
 		},
 		{
