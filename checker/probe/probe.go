@@ -59,6 +59,7 @@ type Client struct {
 	base string
 	ours bool // a server that we have started: it closes no connection but when it fails
 	http *http.Client
+	dial func(ctx context.Context, network, addr string) (net.Conn, error)
 
 	mu   sync.Mutex
 	log  []*Exchange
@@ -74,10 +75,10 @@ func NewClient(network, addr, base string) *Client {
 		DisableCompression:  true,
 		MaxIdleConnsPerHost: 64,
 	}
-	c := &Client{base: strings.TrimSuffix(base, "/")}
+	var d net.Dialer
+	c := &Client{base: strings.TrimSuffix(base, "/"), dial: d.DialContext}
 	if base == "" {
-		var d net.Dialer
-		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+		c.dial = func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return d.DialContext(ctx, network, addr)
 		}
 		c.ours = true
@@ -87,6 +88,7 @@ func NewClient(network, addr, base string) *Client {
 		// that moment is lost, and would look like a server that does not answer.
 		transport.IdleConnTimeout = time.Second
 	}
+	transport.DialContext = c.dial
 	c.http = &http.Client{
 		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -143,10 +145,11 @@ func (c *Client) send(ctx context.Context, e *Exchange) error {
 	start := time.Now()
 	// Not by the client's own Do: that wants a Location that it understands, and a
 	// server's may be wrong.
-	res, err := c.http.Transport.RoundTrip(req)
-	if err != nil && !c.ours && len(e.Body) >= hugeBody {
-		res, err = c.early(ctx, e, err)
+	send := c.http.Transport.RoundTrip
+	if len(e.Body) >= hugeBody && req.URL.Scheme == "http" {
+		send = func(req *http.Request) (*http.Response, error) { return c.long(ctx, req) }
 	}
+	res, err := send(req)
 	if err != nil {
 		return err
 	}
@@ -200,34 +203,43 @@ func (c *Client) request(ctx context.Context, e *Exchange) (*http.Request, error
 // hugeBody is how long a body is that servers refuse without reading it, in bytes.
 const hugeBody = 1 << 20
 
-// early sends a request with a long body once more and reads while it writes. A
-// server may refuse such a body unread and hang up (RFC 9110 §15.5.14), as Flask's
-// does: to net/http that is a request which could not be sent, and the answer is
-// lost. Where none is there, the error is the first one.
-func (c *Client) early(ctx context.Context, e *Exchange, first error) (*http.Response, error) {
-	req, err := c.request(ctx, e)
-	if err != nil || req.URL.Scheme != "http" {
-		return nil, first
-	}
+// long sends a request with a long body over a connection of its own, and reads while
+// it writes. A server may refuse such a body unread and hang up (RFC 9110 §15.5.14):
+// to net/http that is a request which could not be sent, and on a busy machine the
+// answer is lost.
+func (c *Client) long(ctx context.Context, req *http.Request) (*http.Response, error) {
 	req.Close = true
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, "tcp", net.JoinHostPort(req.URL.Hostname(), cmp.Or(req.URL.Port(), "80")))
+	conn, err := c.dial(ctx, "tcp", net.JoinHostPort(req.URL.Hostname(), cmp.Or(req.URL.Port(), "80")))
 	if err != nil {
-		return nil, first
+		return nil, err
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	go req.Write(conn) // ends when the server hangs up, or we do
-	res, err := http.ReadResponse(bufio.NewReader(conn), req)
-	if err != nil {
-		return nil, first
+	reply, err := answer(bufio.NewReader(conn), req)
+	if err != nil && ctx.Err() != nil {
+		return nil, context.Cause(ctx)
 	}
-	reply, err := io.ReadAll(io.LimitReader(res.Body, maxReply+1))
-	if err != nil {
-		return nil, first
+	return reply, err
+}
+
+// answer reads the whole final answer, but no more of it than is allowed.
+func answer(r *bufio.Reader, req *http.Request) (*http.Response, error) {
+	for {
+		res, err := http.ReadResponse(r, req)
+		if err != nil {
+			return nil, err
+		}
+		if res.StatusCode/100 == 1 {
+			continue // 100 Continue, which nobody asked for, has no body
+		}
+		body, err := io.ReadAll(io.LimitReader(res.Body, maxReply+1))
+		if err != nil {
+			return nil, err
+		}
+		res.Body = io.NopCloser(bytes.NewReader(body))
+		return res, nil
 	}
-	res.Body = io.NopCloser(bytes.NewReader(reply))
-	return res, nil
 }
 
 // JSON is the answer's body as a JSON value: one value and nothing after it.

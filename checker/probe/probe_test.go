@@ -161,20 +161,52 @@ func TestAnAnswerBeforeTheBodyIsReadCounts(t *testing.T) {
 				return
 			}
 			if _, err := http.ReadRequest(bufio.NewReaderSize(conn, 16)); err == nil {
-				io.WriteString(conn, "HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\n{}")
+				io.WriteString(conn, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\n{}")
 			}
 			conn.Close()
 		}
 	}()
-	c := probe.NewClient("", "", "http://"+l.Addr().String())
-	defer c.Close()
-	for _, stream := range []bool{false, true} {
-		for range 10 {
-			r := probe.Request{Method: http.MethodPost, Path: "/login", Header: http.Header{}, Body: make([]byte, 5<<20), Stream: stream}
-			e, err := c.Do(t.Context(), r, time.Time{})
-			require.NoError(t, err)
-			assert.Equal(t, http.StatusRequestEntityTooLarge, e.Status)
-			assert.Equal(t, "{}", string(e.ReplyBody))
+	for what, c := range map[string]*probe.Client{
+		"ours":     probe.NewClient("tcp", l.Addr().String(), ""),
+		"at a URL": probe.NewClient("", "", "http://"+l.Addr().String()),
+	} {
+		defer c.Close()
+		for _, stream := range []bool{false, true} {
+			for range 10 {
+				e, err := c.Do(t.Context(), longRequest(stream), time.Time{})
+				require.NoError(t, err, what)
+				assert.Equal(t, http.StatusRequestEntityTooLarge, e.Status)
+				assert.Equal(t, "{}", string(e.ReplyBody))
+			}
 		}
 	}
+}
+
+func longRequest(stream bool) probe.Request {
+	return probe.Request{Method: http.MethodPost, Path: "/login", Header: http.Header{}, Body: make([]byte, 5<<20), Stream: stream}
+}
+
+// Where nothing comes, a long body is as any other: an error, and the context's where
+// that has ended.
+func TestALongBodyWithoutAnAnswerIsAnError(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	c := probe.NewClient("tcp", l.Addr().String(), "")
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err = c.Do(ctx, longRequest(false), time.Time{}) // nobody accepts it
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			conn.Close()
+		}
+	}()
+	_, err = c.Do(t.Context(), longRequest(false), time.Time{})
+	require.Error(t, err)
 }
