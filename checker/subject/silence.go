@@ -7,28 +7,55 @@ import (
 )
 
 // A silence is the context of a step: a server that answers is slow, one that does
-// not hangs.
+// not hangs. A machine that stands still for a while, because somebody has closed the
+// laptop or a host has other guests, is no server that hangs: time counts in slices,
+// and of whatever passes between two looks at the clock no more than one counts.
 type silence struct {
 	context.Context
-	longest time.Duration
+	longest, latest, slice time.Duration
 
-	mu    sync.Mutex
-	timer *time.Timer
-	done  chan struct{}
-	err   error
+	mu            sync.Mutex
+	timer         *time.Timer
+	last          time.Time     // the last look at the clock
+	silent, whole time.Duration // what has counted, since an answer and in all
+	done          chan struct{}
+	err           error
 }
 
 // UntilSilence returns a context that ends with [context.DeadlineExceeded] when the
 // servers of its sessions have answered nothing for so long, and when latest has
 // passed in any case.
 func UntilSilence(parent context.Context, longest, latest time.Duration) (context.Context, context.CancelFunc) {
-	whole, cancel := context.WithTimeout(parent, latest)
-	s := &silence{Context: whole, longest: longest, done: make(chan struct{})}
-	s.mu.Lock() // end asks for the timer
-	s.timer = time.AfterFunc(longest, func() { s.end(context.DeadlineExceeded) })
+	whole, cancel := context.WithCancel(parent)
+	s := &silence{Context: whole, longest: longest, latest: latest, slice: longest / 10, last: time.Now(), done: make(chan struct{})}
+	s.mu.Lock() // look asks for the timer
+	s.timer = time.AfterFunc(s.slice, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.look(time.Now())
+	})
 	s.mu.Unlock()
-	context.AfterFunc(whole, func() { s.end(whole.Err()) })
+	context.AfterFunc(whole, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.end(whole.Err())
+	})
 	return s, cancel
+}
+
+// look counts what has passed and comes back when the next slice has. The lock is held.
+func (s *silence) look(now time.Time) {
+	if s.err != nil {
+		return
+	}
+	passed := min(now.Sub(s.last), s.slice)
+	s.last, s.silent, s.whole = now, s.silent+passed, s.whole+passed
+	left := min(s.longest-s.silent, s.latest-s.whole)
+	if left <= 0 {
+		s.end(context.DeadlineExceeded)
+		return
+	}
+	s.timer.Reset(min(left, s.slice))
 }
 
 func (s *silence) Done() <-chan struct{} { return s.done }
@@ -49,9 +76,8 @@ func (s *silence) Value(key any) any {
 	return s.Context.Value(key)
 }
 
+// end ends the context, once. The lock is held.
 func (s *silence) end(err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.err == nil {
 		s.err = err
 		s.timer.Stop()
@@ -68,7 +94,7 @@ func answered(ctx context.Context) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.err == nil {
-		s.timer.Reset(s.longest)
-	}
+	s.silent = 0 // also if this look is the one that finds the time over
+	s.look(time.Now())
+	s.silent = 0
 }

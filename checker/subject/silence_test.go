@@ -67,3 +67,25 @@ func TestAStepEndsWithWhoAskedForIt(t *testing.T) {
 		answered(context.Background()) // a context of another kind
 	})
 }
+
+// Who closes the laptop for an hour in the middle of a step has no server that hangs.
+func TestAMachineThatStoodStillIsNoSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := UntilSilence(t.Context(), 5*time.Second, 30*time.Second)
+		defer cancel()
+		s := ctx.(*silence)
+		at := func(later time.Duration) { // as a look that comes so late
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.look(s.last.Add(later))
+		}
+		at(time.Hour)
+		at(time.Hour)
+		require.NoError(t, ctx.Err(), "two slices of ten have counted")
+		for range 8 {
+			require.NoError(t, ctx.Err())
+			at(500 * time.Millisecond)
+		}
+		assert.ErrorIs(t, ctx.Err(), context.DeadlineExceeded)
+	})
+}
