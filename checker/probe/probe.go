@@ -147,7 +147,7 @@ func (c *Client) send(ctx context.Context, e *Exchange) error {
 	// server's may be wrong.
 	send := c.http.Transport.RoundTrip
 	if len(e.Body) >= hugeBody && req.URL.Scheme == "http" {
-		send = func(req *http.Request) (*http.Response, error) { return c.long(ctx, req) }
+		send = c.long
 	}
 	res, err := send(req)
 	if err != nil {
@@ -207,7 +207,8 @@ const hugeBody = 1 << 20
 // it writes. A server may refuse such a body unread and hang up (RFC 9110 §15.5.14):
 // to net/http that is a request which could not be sent, and on a busy machine the
 // answer is lost.
-func (c *Client) long(ctx context.Context, req *http.Request) (*http.Response, error) {
+func (c *Client) long(req *http.Request) (*http.Response, error) {
+	ctx := req.Context()
 	req.Close = true
 	conn, err := c.dial(ctx, "tcp", net.JoinHostPort(req.URL.Hostname(), cmp.Or(req.URL.Port(), "80")))
 	if err != nil {

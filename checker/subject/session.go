@@ -239,13 +239,15 @@ func (s *Session) Crowd(t require.TestingT, requests []probe.Request) []*Answer 
 }
 
 // Replace ends the server and starts another in its place, as fresh as the first
-// was and at the same hour; change makes its settings differ.
+// was and at the same hour; change makes its settings differ, and nil leaves them.
 func (s *Session) Replace(t require.TestingT, change func(*lessons.Settings)) {
 	if s.bench == nil {
 		s.unavailable("it needs another server of the same program, which a URL cannot give")
 	}
 	settings := s.Settings
-	change(&settings)
+	if change != nil {
+		change(&settings)
+	}
 	command := lessons.Command{Settings: settings}
 	if p, ok := s.bench.(*program); ok {
 		var err error

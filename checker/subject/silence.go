@@ -14,12 +14,12 @@ type silence struct {
 	context.Context
 	longest, latest, slice time.Duration
 
-	mu            sync.Mutex
-	timer         *time.Timer
-	last          time.Time     // the last look at the clock
-	silent, whole time.Duration // what has counted, since an answer and in all
-	done          chan struct{}
-	err           error
+	mu           sync.Mutex
+	timer        *time.Timer
+	last         time.Time     // the last look at the clock
+	whole, heard time.Duration // what has counted in all, and of it up to the last answer
+	done         chan struct{}
+	err          error
 }
 
 // UntilSilence returns a context that ends with [context.DeadlineExceeded] when the
@@ -32,7 +32,7 @@ func UntilSilence(parent context.Context, longest, latest time.Duration) (contex
 	s.timer = time.AfterFunc(s.slice, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.look(time.Now())
+		s.look(time.Now(), false)
 	})
 	s.mu.Unlock()
 	context.AfterFunc(whole, func() {
@@ -43,14 +43,18 @@ func UntilSilence(parent context.Context, longest, latest time.Duration) (contex
 	return s, cancel
 }
 
-// look counts what has passed and comes back when the next slice has. The lock is held.
-func (s *silence) look(now time.Time) {
+// look counts what has passed, notes whether it ended with an answer, and comes back
+// when the next slice has passed. The lock is held.
+func (s *silence) look(now time.Time, answer bool) {
 	if s.err != nil {
 		return
 	}
-	passed := min(now.Sub(s.last), s.slice)
-	s.last, s.silent, s.whole = now, s.silent+passed, s.whole+passed
-	left := min(s.longest-s.silent, s.latest-s.whole)
+	s.whole += min(now.Sub(s.last), s.slice)
+	s.last = now
+	if answer {
+		s.heard = s.whole
+	}
+	left := min(s.longest-(s.whole-s.heard), s.latest-s.whole)
 	if left <= 0 {
 		s.end(context.DeadlineExceeded)
 		return
@@ -94,7 +98,5 @@ func answered(ctx context.Context) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.silent = 0 // also if this look is the one that finds the time over
-	s.look(time.Now())
-	s.silent = 0
+	s.look(time.Now(), true)
 }

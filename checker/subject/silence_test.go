@@ -77,7 +77,7 @@ func TestAMachineThatStoodStillIsNoSilence(t *testing.T) {
 		at := func(later time.Duration) { // as a look that comes so late
 			s.mu.Lock()
 			defer s.mu.Unlock()
-			s.look(s.last.Add(later))
+			s.look(s.last.Add(later), false)
 		}
 		at(time.Hour)
 		at(time.Hour)

@@ -466,7 +466,7 @@ func refresh() []grade.Step {
 					// The same program at the same hour under another secret, for a MAC is
 					// nobody's who does not know it.
 					one := s.Cosmo()
-					s.Replace(t, func(c *lessons.Settings) {})
+					s.Replace(t, nil)
 					before := s.LoginBoth(t, one)
 					s.Replace(t, func(c *lessons.Settings) { c.Secret = []byte(somethingElse + "-" + somethingElse) })
 					if after := s.LoginBoth(t, one); after.Refresh.Raw == before.Refresh.Raw {

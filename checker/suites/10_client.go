@@ -454,19 +454,20 @@ func client() []grade.Step {
 					places = append(places, "http://"+host+"/collect") // the upstream's port at another host
 					record = func() []upstream.Call { return append(elsewhere(), there()...) }
 				}
+				leaked := func() map[bool]int { // how many requests came there with the token, and without
+					n := map[bool]int{}
+					for _, c := range record() {
+						n[g.leaks(c)]++
+					}
+					return n
+				}
 				usual := 0 // refreshes of a request; that there are any may be another step's affair
 				for _, place := range places {
 					refreshes := len(g.api.Calls("/refresh"))
 					g.api.Next("/moved", upstream.Fault{Status: http.StatusFound, Header: http.Header{"Location": {place}}})
-					seen := map[bool]int{}
-					for _, c := range record() {
-						seen[g.leaks(c)]++
-					}
+					seen := leaked()
 					a := g.Get(t, "/moved")
-					calls := map[bool]int{}
-					for _, c := range record() {
-						calls[g.leaks(c)]++
-					}
+					calls := leaked()
 					switch denied := strings.HasSuffix(place, upstream.Denied); {
 					case calls[true] > seen[true] && denied:
 						g.Fail(t, "another place that a redirect leads to answers 401, and is sent the session's token then", "GET "+place+" without it, and its 401 passed on", "GET "+place+" with it")

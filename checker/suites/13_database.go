@@ -359,7 +359,7 @@ func database() []grade.Step {
 					}
 				}
 				if s.Controlled() { // the generator of another server begins anew, and so does one that was given a seed
-					s.Replace(t, func(*lessons.Settings) {})
+					s.Replace(t, nil)
 					u := s.Newcomer(t)
 					for range 8 {
 						if again := s.LoginBoth(t, u).Refresh.Raw; slices.Contains(tokens, again) {

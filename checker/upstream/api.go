@@ -136,7 +136,7 @@ func (a *API) Elsewhere(header http.Header) (port string, calls func() []Call, e
 // address, as macOS does not, or somebody else has it.
 func (a *API) Neighbour(header http.Header) (addr string, calls func() []Call) {
 	addr = "127.0.0.2" + a.url[strings.LastIndex(a.url, ":"):]
-	free, err := net.Listen("tcp", addr)
+	free, err := net.Listen("tcp", addr) // open would wait for an address that it cannot have
 	if err != nil {
 		return "", nil
 	}
