@@ -215,7 +215,7 @@ func login() []grade.Step {
 		{
 			ID: "another-users-password-is-refused", Task: 3, Needs: []string{"wrong-password-is-refused"},
 			Title: "A password opens its owner's account only",
-			Why:   "A password that opens every account is a back door for whoever reads the code.",
+			Why:   "A password that opens every account is a back door for whoever reads the code. One that is remembered longer than its user opens the account of whoever gets the name next.",
 			Ref:   "CWE-798 (use of hard-coded credentials)",
 			Check: func(t require.TestingT, s *subject.Session) {
 				cosmo, other := s.Cosmo(), s.NewUser(t)
