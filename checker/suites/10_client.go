@@ -226,18 +226,15 @@ func (g *gateway) atOnce(t require.TestingT, meanwhile func()) {
 	g.calls(t, 1, "fifty callers at once make no refresh", "/refresh")
 }
 
-// abandoned waits until the gateway has given up a request for the path, and not
-// for ever: a right one does not.
-func (g *gateway) abandoned(path string) {
-	ctx, cancel := context.WithTimeout(g.Context(), 4*never)
+// abandoned waits until the server has given up a request for the path, and not for
+// ever: a right one does not.
+func abandoned(s *subject.Session, at interface {
+	Until(ctx context.Context, path string, wanted func([]upstream.Call) bool) bool
+}, path string) {
+	ctx, cancel := context.WithTimeout(s.Context(), 4*never)
 	defer cancel()
-	g.api.Until(ctx, path, func(calls []upstream.Call) bool {
-		for _, c := range calls {
-			if c.Gone {
-				return true
-			}
-		}
-		return false
+	at.Until(ctx, path, func(calls []upstream.Call) bool {
+		return slices.ContainsFunc(calls, func(c upstream.Call) bool { return c.Gone })
 	})
 }
 
@@ -864,7 +861,7 @@ func client() []grade.Step {
 					second := g.Begin(profileRequest())
 					g.arrive("/profile", doors+2, never)
 					first.Cancel()
-					g.abandoned("/refresh")
+					abandoned(g.Session, g.api, "/refresh")
 					open()
 					g.owns(t, second.Answer(t), "a caller who hangs up during a refresh "+when+" takes others along")
 					g.profile(t, "after a caller has hung up during a refresh "+when+", the session is over")

@@ -153,6 +153,23 @@ func signedInAWhileAgo(t require.TestingT, s *subject.Session, who upstream.Acco
 	return b
 }
 
+// closesTheTab opens a page that needs a refresh, and gives it up when the provider has
+// replaced the refresh token and not answered yet. The next page is to open.
+func closesTheTab(t require.TestingT, s *subject.Session, b *subject.Browser, who upstream.Account, when string) {
+	p := idp(s)
+	before := len(p.Calls(p.Path.Token))
+	p.Stall(p.Path.Token, upstream.Fault{After: true})
+	tab := s.Begin(b.OpenRequest("/home"))
+	if !p.Await(s.Context(), p.Path.Token, before+1) {
+		s.Fail(t, when+" is not made", "a request with grant_type=refresh_token", "none")
+	}
+	tab.Cancel()
+	abandoned(s, p, p.Path.Token)
+	p.Always(p.Path.Token, upstream.Fault{})
+	p.Resume()
+	isIn(t, b, who, "somebody closes the tab during "+when+", and the next page does not open")
+}
+
 // isHome wants an answer to be the page of that person.
 func isHome(t require.TestingT, a *subject.Answer, who upstream.Account, claim string) *subject.Answer {
 	if a.Status != http.StatusOK {
@@ -1355,6 +1372,18 @@ func requireLogin() []grade.Step {
 			},
 		},
 		{
+			ID: "closed-tab-loses-no-refresh-token", Task: 3, Timed: true, Needs: []string{"new-refresh-token-is-kept"},
+			Title: "A tab that is closed during a refresh does not end it, and signs nobody out",
+			Why:   "The provider has replaced the refresh token, and the answer with the new one goes to a request that has been given up. The next page sends the old one, which looks stolen.",
+			Ref:   "context.WithoutCancel (Go standard library), RFC 9700 §4.14.2 (recommendations: refresh token rotation)",
+			Takes: expiries(1),
+			Check: func(t require.TestingT, s *subject.Session) {
+				who := somebodyThere()
+				b := signedInAWhileAgo(t, s, who)
+				closesTheTab(t, s, b, who, "a refresh because of the time")
+			},
+		},
+		{
 			ID: "without-a-refresh-token-it-is-the-login-again", Task: 3, Needs: signsIn,
 			Title: "Where there is no refresh token, an expired access token leads to the login",
 			Why:   "Somebody has not agreed to offline_access, or the provider does not know it. That is no error: they sign in again.",
@@ -1553,8 +1582,8 @@ func requireLogin() []grade.Step {
 			},
 		},
 		{
-			ID: "after-a-refused-access-token-the-same-holds", Task: 4, Needs: []string{"refused-access-token-is-renewed-once", "outage-keeps-the-session", "refused-refresh-signs-people-out", "without-a-refresh-token-it-is-the-login-again"},
-			Title: "A refresh because of a 401 ends as one because of the time: an outage keeps the session, a refusal ends it, and without a refresh token it is the login",
+			ID: "after-a-refused-access-token-the-same-holds", Task: 4, Needs: []string{"refused-access-token-is-renewed-once", "outage-keeps-the-session", "refused-refresh-signs-people-out", "without-a-refresh-token-it-is-the-login-again", "closed-tab-loses-no-refresh-token"},
+			Title: "A refresh because of a 401 ends as one because of the time: an outage and a closed tab keep the session, a refusal ends it, and without a refresh token it is the login",
 			Why:   "The two ways to a refresh are often two pieces of code, and one of them takes every error for the same.",
 			Ref:   "RFC 6749 §5.2 (invalid_grant) and §5.1 (refresh_token is optional), RFC 6750 §3.1 (invalid_token)",
 			Check: func(t require.TestingT, s *subject.Session) {
@@ -1568,6 +1597,9 @@ func requireLogin() []grade.Step {
 				}
 				p.Always(p.Path.Token, upstream.Fault{})
 				isIn(t, b, who, "the session is gone after a refused access token could not be renewed for a while")
+
+				p.RefuseAccess()
+				closesTheTab(t, s, b, who, "a refresh because of a 401")
 
 				copied := b.Clone()
 				p.RefuseAccess()
